@@ -1,0 +1,48 @@
+# Two commands matter: `make run` and `make test`. Both install what they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEPS   := $(VENV)/.installed
+
+# What the server needs from Debian, and what the tests need on top of it.
+DEBIAN_RUN  := python3-venv
+DEBIAN_TEST := $(DEBIAN_RUN) coturn chromium iproute2 gcc libc6-dev
+
+.PHONY: run test check format bench fuzz clean debian-run debian-test
+
+run: $(DEPS)
+	@$(BIN)/turnd run --demo
+
+test: debian-test $(DEPS)
+	$(BIN)/pytest
+
+check: $(DEPS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEPS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# An hour by default; FUZZ_SECONDS=60 for a short one.
+fuzz: $(DEPS)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} $(BIN)/python -m tests.fuzz
+
+bench: debian-test $(DEPS)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(DEPS): pyproject.toml | debian-run
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+debian-run:
+	@.ci/debian-packages $(DEBIAN_RUN)
+
+debian-test:
+	@.ci/debian-packages $(DEBIAN_TEST)
