@@ -1,0 +1,1 @@
+"""The TURN server without I/O: requests and a time in; replies and table changes out."""

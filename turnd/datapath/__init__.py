@@ -1,0 +1,1 @@
+"""Engines that move datagrams between clients and peers by the tables the core keeps."""

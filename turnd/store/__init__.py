@@ -1,0 +1,1 @@
+"""Where users, shared secrets and token keys come from."""
