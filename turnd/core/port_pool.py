@@ -55,8 +55,17 @@ class PortPool:
                 return self._take_run(port, with_next)
         return None
 
+    def take_this(self, port: int) -> bool:
+        """Take that port; False when it is not free or not of this pool."""
+        if not self._is_free(port):
+            return False
+        self._remove(port)
+        return True
+
     def give_back(self, port: int) -> None:
-        """Make a taken port free again."""
+        """Make a taken port free again; one that is free, or not of this pool, stays as it is."""
+        if not 0 <= port - self._low < len(self._place) or self._is_free(port):
+            return
         self._place[port - self._low] = len(self._free)
         self._free.append(port)
 

@@ -95,6 +95,7 @@ class Settings:
         password_algorithms: offered, best first; empty: MD5, as RFC 5389 knew it.
         oauth_server_name: THIRD-PARTY-AUTHORIZATION's value; empty without OAuth.
         software: SOFTWARE on authenticated responses; empty for none.
+        denied_endpoints: this server's listeners, admin and database addresses: never peers.
         relay_ips: where relays may be bound.
         relay_ports: lowest and highest relay port, inclusive.
         relay_udp: whether UDP may be relayed.
@@ -118,6 +119,7 @@ class Settings:
     password_algorithms: tuple[PasswordAlgorithm, ...] = (SHA256, MD5)
     oauth_server_name: str = ""
     software: str = ""
+    denied_endpoints: frozenset[Address] = frozenset()
     relay_ips: Sequence[RelayIp]
     relay_ports: tuple[int, int] = (49152, 65535)
     relay_udp: bool = True
