@@ -10,6 +10,7 @@ from stun.values import AddressError
 from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
 from turnd.core.credentials import Credential
+from turnd.core.five_tuple import Transport
 from turnd.core.outputs import AllocationOpened
 from turnd.core.relay_addresses import Open
 from turnd.core.request import RejectionError, Request
@@ -107,7 +108,9 @@ def _check_tcp(request: Request) -> None:
 
 def _redirect(state: State, request: Request) -> None:
     """Send the client elsewhere if so configured (RFC 8489 §10)."""
-    servers = state.settings.alternate_servers
+    secured = request.five_tuple.transport in {Transport.TLS, Transport.DTLS}
+    settings = state.settings
+    servers = settings.tls_alternate_servers if secured else settings.alternate_servers
     if not servers:
         return
     # RFC 8489 §10: of the same family as the request's source address.

@@ -6,8 +6,7 @@ server's own addresses only as far as its live relayed transport addresses.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
@@ -48,13 +47,16 @@ class PeerPolicy:
         allow: beats everything else.
         deny: the operator's own denials.
         deny_special: deny `SPECIAL_PURPOSE` too.
-        own_ips: this server's packed addresses, outside names included.
+        relay_ips: packed addresses of this server's relays, outside names included: open as
+            far as live relayed transport addresses go.
+        own_ips: every other packed address of this host: what listens there trusts it.
 
     """
 
     allow: Sequence[AddressRange] = ()
     deny: Sequence[AddressRange] = ()
     deny_special: bool = True
+    relay_ips: frozenset[bytes] = frozenset()
     own_ips: frozenset[bytes] = frozenset()
 
     def check(self, packed: bytes) -> Verdict:
@@ -80,8 +82,10 @@ class PeerPolicy:
         denied = find_range(self.deny, packed)
         if denied:
             return Verdict(allowed=False, rule=f"peers.deny {denied.name}; peers.allow beats it")
-        if packed in self.own_ips:
+        if packed in self.relay_ips:
             return _INTERNAL
+        if packed in self.own_ips:
+            return Verdict(allowed=False, rule="an address of this host; peers.allow would open it")
         special = find_range(SPECIAL_PURPOSE, packed) if self.deny_special else None
         if special:
             return Verdict(
@@ -89,27 +93,3 @@ class PeerPolicy:
                 rule=f"special-purpose range ({special.name}); peers.allow would open it",
             )
         return _ALLOWED
-
-
-def parse_range(text: str) -> AddressRange:
-    """Read ``"192.0.2.1"``, ``"192.0.2.0/24"`` or ``"192.0.2.1-192.0.2.9"`` (IPv6 likewise).
-
-    Raises:
-        ValueError: the text has another form, or the range's ends do not fit.
-
-    """
-    low, dash, high = text.partition("-")
-    if not dash:
-        network = ipaddress.ip_network(text.strip(), strict=False)
-        return AddressRange(
-            network.max_prefixlen // 8, int(network[0]), int(network[-1]), text.strip()
-        )
-    first, last = ipaddress.ip_address(low.strip()), ipaddress.ip_address(high.strip())
-    if first.version != last.version or int(first) > int(last):
-        raise ValueError(f"{text!r} is not a range from a lower to a higher address")
-    return AddressRange(first.max_prefixlen // 8, int(first), int(last), text.strip())
-
-
-def parse_ranges(texts: Iterable[str]) -> tuple[AddressRange, ...]:
-    """Read a list of ranges; see `parse_range`."""
-    return tuple(parse_range(text) for text in texts)

@@ -19,14 +19,15 @@ class PrefixRateLimit:
 
     Args:
         rate: replies per second and prefix; 0 for no limit.
+        burst: replies at once after a quiet time.
         key: secret that decides which prefixes share a bucket.
         now: monotonic seconds.
 
     """
 
-    def __init__(self, rate: float, key: bytes, now: float) -> None:
+    def __init__(self, rate: float, burst: float, key: bytes, now: float) -> None:
         self._rate = rate
-        self._burst = max(2 * rate, 1)
+        self._burst = max(burst, 1.0)
         self._key = key[:64]
         self._tokens = array("d", [self._burst]) * _BUCKETS
         self._updated = array("d", [now]) * _BUCKETS

@@ -134,7 +134,10 @@ class TurnServer:
         nonces = NonceMaker(environment.nonce_key, settings.lifetimes.nonce, features)
         self._authenticator = Authenticator(settings, self._source, nonces)
         self._rate_limit = PrefixRateLimit(
-            settings.unauthenticated_rate, environment.nonce_key, now
+            settings.unauthenticated_rate,
+            settings.unauthenticated_burst,
+            environment.nonce_key,
+            now,
         )
 
     @property

@@ -101,10 +101,12 @@ class Settings:
         relay_udp: whether UDP may be relayed.
         relay_tcp: whether TCP allocations (RFC 6062) are granted.
         alternate_servers: send every Allocate there (300); empty to serve.
+        tls_alternate_servers: the same for clients over TLS and DTLS.
         draining: refuse new allocations, keep the old ones.
         classic: answer RFC 3489 Binding requests.
         unauthenticated_rate: replies per second to one source prefix before
             authentication, 0 for no limit.
+        unauthenticated_burst: such replies at once after a quiet time.
 
     """
 
@@ -127,6 +129,8 @@ class Settings:
     nat_discovery: NatDiscovery | None = None
     mobility: bool = False
     alternate_servers: tuple[Address, ...] = ()
+    tls_alternate_servers: tuple[Address, ...] = ()
     draining: bool = False
     classic: bool = True
     unauthenticated_rate: float = 0
+    unauthenticated_burst: float = 1000
