@@ -1,0 +1,195 @@
+"""Between core, engine and transports: carries out what the core says, and keeps its time.
+
+Everything here runs in trio's thread and nothing waits, except the timer and the
+loading of credentials, which are tasks of `run`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import structlog
+import trio
+
+from stun import Address
+from turnd.core.credentials import CredentialSource
+from turnd.core.five_tuple import FiveTuple
+from turnd.core.outputs import (
+    CloseClient,
+    LoadCredential,
+    Output,
+    RequestDropped,
+    Transmit,
+)
+from turnd.core.server import TurnServer
+from turnd.datapath.interface import Datapath
+
+MAXIMUM_LOADS = 64
+"""Credential look-ups under way at once; a request that would be one more is dropped."""
+
+log = structlog.get_logger("turnd")
+
+
+class Observer(Protocol):
+    """Takes the core's events: logs, metrics."""
+
+    def handle(self, output: Output) -> None:
+        """Take one event; must not wait and must not raise."""
+
+
+class DtlsReceiver(Protocol):
+    """The DTLS transport, as the hub sees it."""
+
+    def receive(self, data: bytes, five_tuple: FiveTuple) -> None:
+        """Take a datagram in DTLS's range."""
+
+
+class Hub:
+    """The `RequestHandler` of the engine, and whom the transports tell of their clients.
+
+    Args:
+        server: the core.
+        datapath: where messages to clients go.
+        source: loads credentials.
+        observers: take the core's events.
+        clock: monotonic seconds, the same that engine and core go by.
+
+    """
+
+    def __init__(
+        self,
+        server: TurnServer,
+        datapath: Datapath,
+        source: CredentialSource,
+        observers: Iterable[Observer],
+        clock: Callable[[], float],
+    ) -> None:
+        self._server = server
+        self._datapath = datapath
+        self.source = source
+        self._observers = tuple(observers)
+        self._clock = clock
+        self._dtls: DtlsReceiver | None = None
+        self._close_client: Callable[[FiveTuple], None] = lambda _: None
+        self._timer = trio.CancelScope()
+        self._timer_deadline = math.inf
+        self._loads, self._loads_in = trio.open_memory_channel[LoadCredential](MAXIMUM_LOADS)
+
+    def attach_transports(
+        self, dtls: DtlsReceiver | None, close_client: Callable[[FiveTuple], None]
+    ) -> None:
+        """Say where DTLS datagrams go, and how to close a client's stream."""
+        self._dtls = dtls
+        self._close_client = close_client
+
+    async def run(self) -> None:
+        """Keep the core's time and load credentials, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(MAXIMUM_LOADS // 8):
+                nursery.start_soon(self._load_credentials)
+            nursery.start_soon(self._keep_time)
+
+    def on_request(self, data: bytes, five_tuple: FiveTuple) -> None:
+        """Take a message for the core."""
+        self._guard(five_tuple, lambda now: self._server.receive(data, five_tuple, now))
+
+    def on_dtls(self, data: bytes, five_tuple: FiveTuple) -> None:
+        """Take a datagram for the DTLS transport."""
+        if self._dtls is None:
+            self._observe(RequestDropped(five_tuple, "dtls-off"))
+            return
+        self._dtls.receive(data, five_tuple)
+
+    def client_gone(self, five_tuple: FiveTuple) -> None:
+        """Take note that a client's stream or DTLS session ended."""
+        self._guard(five_tuple, lambda now: self._server.client_gone(five_tuple, now))
+
+    def peer_connected(self, connection_id: int) -> None:
+        """Take note that a TCP allocation's outgoing connection stands."""
+        self._perform(self._server.peer_connected(connection_id, self._clock()))
+
+    def peer_unreachable(self, connection_id: int) -> None:
+        """Take note that a TCP allocation's outgoing connection failed."""
+        self._perform(self._server.peer_unreachable(connection_id))
+
+    def peer_arrived(self, allocation: int, peer: Address) -> int | None:
+        """Take a peer's connection; return its CONNECTION-ID, or None to close it."""
+        connection_id, outputs = self._server.peer_arrived(allocation, peer, self._clock())
+        self._perform(outputs)
+        return connection_id
+
+    def connection_closed(self, connection_id: int) -> None:
+        """Take note that a TCP allocation's peer connection is gone."""
+        self._server.connection_closed(connection_id)
+
+    def close_all(self) -> None:
+        """End every allocation, as the server stops."""
+        self._perform(self._server.close_all(self._clock()))
+
+    def _guard(self, five_tuple: FiveTuple, step: Callable[[float], Iterable[Output]]) -> None:
+        """Let the core take a step; an error of ours ends that client's session alone."""
+        now = self._clock()
+        try:
+            self._perform(step(now))
+        except Exception:
+            log.exception("session-failed", client=str(five_tuple))
+            self._perform(self._server.fail(five_tuple, now))
+
+    def _perform(self, outputs: Iterable[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Transmit):
+                self._datapath.send_to_client(
+                    output.data,
+                    output.five_tuple,
+                    source=output.source,
+                    destination=output.destination,
+                )
+            elif isinstance(output, LoadCredential):
+                self._start_loading(output)
+            elif isinstance(output, CloseClient):
+                self._close_client(output.five_tuple)
+            else:
+                self._observe(output)
+        self._set_timer()
+
+    def _observe(self, output: Output) -> None:
+        for observer in self._observers:
+            observer.handle(output)
+
+    def _start_loading(self, wanted: LoadCredential) -> None:
+        try:
+            self._loads.send_nowait(wanted)
+        except trio.WouldBlock:
+            self._observe(RequestDropped(wanted.five_tuple, "store-busy"))
+
+    async def _load_credentials(self) -> None:
+        async for wanted in self._loads_in:
+            await self.source.load(wanted.realm, wanted.username, wanted.userhash)
+            self._retry(wanted)
+
+    def _retry(self, wanted: LoadCredential) -> None:
+        def step(now: float) -> list[Output]:
+            outputs = self._server.receive(wanted.data, wanted.five_tuple, now)
+            if any(isinstance(output, LoadCredential) for output in outputs):
+                # Loaded, and not there: the store's cache is under siege. Once is enough.
+                return [RequestDropped(wanted.five_tuple, "store-busy")]
+            return outputs
+
+        self._guard(wanted.five_tuple, step)
+
+    def _set_timer(self) -> None:
+        deadline = self._server.next_deadline()
+        if deadline is not None and deadline < self._timer_deadline:
+            self._timer.cancel()  # `_keep_time` looks again
+
+    async def _keep_time(self) -> None:
+        while True:
+            deadline = self._server.next_deadline()
+            self._timer_deadline = math.inf if deadline is None else deadline
+            # The clock need not be trio's: an engine in C goes by the system's.
+            wait = max(self._timer_deadline - self._clock(), 0)
+            with trio.move_on_after(wait) as self._timer:
+                await trio.sleep_forever()
+            self._perform(self._server.on_deadline(self._clock()))
