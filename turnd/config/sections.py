@@ -20,6 +20,7 @@ from turnd.config.values import (
     ExternalAddress,
     FilePath,
     IpAddress,
+    Network,
     PortRange,
     Secret,
 )
@@ -65,8 +66,8 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         dtls: transport addresses for STUN over DTLS; ``()`` turns DTLS off on every port.
         detect_tls: plain and secured clients share each port, told apart by first bytes.
         proxy_protocol: proxies whose TCP connections start with a PROXY v1 or v2 header.
-        max_connections: streams and DTLS sessions at once.
-        max_connections_per_address: the same for one client IP address.
+        max_connections: streams at once, and as many DTLS sessions.
+        max_connections_per_address: the same for one IPv4 address or IPv6 /64.
         handshake_timeout: until the TLS or DTLS handshake (or the PROXY header) is done.
         idle_timeout: until a stream or DTLS session must hold an allocation.
         backlog: of each listening socket (`listen(2)`).
@@ -80,9 +81,9 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls: tuple[Endpoint, ...] = (Endpoint("0.0.0.0:5349"), Endpoint("[::]:5349"))
     dtls: tuple[Endpoint, ...] = (Endpoint("0.0.0.0:5349"), Endpoint("[::]:5349"))
     detect_tls: bool = True
-    proxy_protocol: tuple[AddressRange, ...] = ()
-    max_connections: Limit = 10000
-    max_connections_per_address: Limit = 0
+    proxy_protocol: tuple[Network, ...] = ()
+    max_connections: Annotated[int, Meta(ge=1)] = 10000
+    max_connections_per_address: Limit = 1000
     handshake_timeout: Timeout = 10.0
     idle_timeout: Timeout = 60.0
     backlog: Annotated[int, Meta(ge=1, le=65535)] = 1024
@@ -121,8 +122,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         certificate: PEM file with the certificate and its chain; ``""`` makes one.
         private_key: PEM file with the certificate's key.
         private_key_password: if the key is encrypted.
-        minimum_version: the oldest protocol that is taken; DTLS ends at 1.2.
-        ciphers: OpenSSL cipher list for 1.2 and older; ``""`` is OpenSSL's default.
+        minimum_version: the oldest TLS that is taken; DTLS is 1.2, always.
+        ciphers: OpenSSL cipher list for 1.2; ``""`` is forward-secret AEAD suites.
         self_signed_names: names and IP addresses in the certificate that is made.
 
     """
@@ -199,9 +200,9 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allocations: Limit = 0
     allocations_per_user: Limit = 0
     allocations_per_address: Limit = 0
-    permissions_per_allocation: Annotated[int, Meta(ge=1, le=65536)] = 256
-    channels_per_allocation: Annotated[int, Meta(ge=1, le=16384)] = 256
-    tcp_connections_per_allocation: Annotated[int, Meta(ge=1, le=4096)] = 32
+    permissions_per_allocation: Annotated[int, Meta(ge=1, le=65536)] = 512
+    channels_per_allocation: Annotated[int, Meta(ge=1, le=16384)] = 512
+    tcp_connections_per_allocation: Annotated[int, Meta(ge=1, le=4096)] = 64
     bandwidth_per_allocation: Bandwidth = 0
     bandwidth_total: Bandwidth = 0
 
@@ -210,13 +211,12 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """`[rate_limit]`: replies to requests that prove no credential.
 
     Attributes:
-        unauthenticated_per_prefix: replies per second to one IPv4 /24 or IPv6 /56; 0 is off.
-        unauthenticated_burst: replies at once after a quiet time.
+        unauthenticated_per_prefix: replies per second to one IPv4 /24 or IPv6 /56, twice as
+            many at once; 0 is off.
 
     """
 
-    unauthenticated_per_prefix: Limit = 200
-    unauthenticated_burst: Annotated[int, Meta(ge=1)] = 1000
+    unauthenticated_per_prefix: Annotated[float, Meta(ge=0, le=1_000_000)] = 200.0
 
 
 class Mobility(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -189,6 +189,31 @@ class AddressRange(str):
         return len(packed) == len(self.first) and self.first <= packed <= self.last
 
 
+class Network(str):
+    """A CIDR block or a single address.
+
+    Attributes:
+        network: the same as `ipaddress` has it; bits behind the prefix are zero.
+
+    """
+
+    __slots__ = ("network",)
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    def __new__(cls, text: str) -> Self:
+        """Parse `text`."""
+        try:
+            network = ipaddress.ip_network(text.strip(), strict=False)
+        except ValueError as error:
+            raise ValueError(
+                f"{_quote(text)} is not a network; write for example "
+                '"10.0.0.0/8", "192.0.2.7" or "2001:db8::/32"'
+            ) from error
+        self = super().__new__(cls, str(network))
+        self.network = network
+        return self
+
+
 class ExternalAddress(str):
     """``"PUBLIC"`` or ``"PUBLIC/PRIVATE"``: the name a relay address has outside a 1:1 NAT.
 
