@@ -1,6 +1,7 @@
 """Lines of keys in TOML text, judged by what tomllib finds and by eye."""
 
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
