@@ -44,7 +44,7 @@ def _xor(value: bytes, transaction_id: bytes) -> bytes:
 
 
 def text(limit: int) -> tuple[Encoder[str], Decoder[str]]:
-    """Code UTF-8 text of at most `limit` bytes when sent; received, the RFC's 763 bytes are the bound.
+    """Code UTF-8 text: at most `limit` bytes when sent, 763 when received.
 
     RFC 8489 §14.9: 128 characters are up to 509 bytes when encoded, and up to
     763 bytes when decoded, as the older RFC counted them differently.

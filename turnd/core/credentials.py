@@ -19,6 +19,8 @@ class Credential:
         key_sha256: 32-byte long-term key, or an OAuth token's mac_key; None when not known.
         expires_at: wall-clock seconds (Unix time) after which it is void, or None.
         maximum_lifetime: seconds an allocation may live by it at most (RFC 7635 tokens), or None.
+        alternatives: tried in order when this one's keys do not match: time-limited
+            credentials have as many passwords as there are shared secrets in rotation.
 
     """
 
@@ -28,6 +30,7 @@ class Credential:
     key_sha256: bytes | None = attrs.field(repr=False)
     expires_at: float | None = None
     maximum_lifetime: int | None = None
+    alternatives: tuple[Credential, ...] = ()
 
 
 class NotYet(enum.Enum):
