@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -18,6 +17,7 @@ from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.transports.accept import accept_forever
 from turnd.transports.address_limit import AddressLimit
 from turnd.transports.byte_stream import ByteStream, Spawn, set_stream_options
+from turnd.transports.packet_road import PacketRoad
 from turnd.transports.settings import Listener, StreamSettings
 from turnd.transports.stream_client import DataPeer, StreamClient, StreamState
 from turnd.transports.stream_setup import (
@@ -30,9 +30,6 @@ from turnd.transports.stream_setup import (
 from turnd.transports.timer import Timer
 from turnd.transports.tls_engine import TlsError
 from turnd.transports.totals import CloseReason, Refusal, StreamTotals, TransportCounters
-
-if TYPE_CHECKING:
-    from turnd.datapath.interface import Datapath
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +52,7 @@ class StreamTransports:
     def __init__(
         self,
         settings: StreamSettings,
-        datapath: Datapath,
+        datapath: PacketRoad,
         certificates: TlsContexts,
         *,
         on_client_gone: Callable[[FiveTuple], None],

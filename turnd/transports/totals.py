@@ -59,6 +59,7 @@ class DtlsDrop(enum.Enum):
 
     MALFORMED = "malformed"
     NO_SESSION = "no-session"
+    INVALID_COOKIE = "invalid-cookie"
     NO_FIRST_FRAGMENT = "no-first-fragment"
     """A later part of a ClientHello whose first part has not brought a valid cookie."""
 
