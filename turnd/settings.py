@@ -160,7 +160,7 @@ def core_settings(config: Config, host: HostAddresses, *, draining: bool = False
         draining=draining,
         classic=config.listen.classic_stun,
         unauthenticated_rate=config.rate_limit.unauthenticated_per_prefix,
-        unauthenticated_burst=config.rate_limit.unauthenticated_burst,
+        unauthenticated_burst=2 * config.rate_limit.unauthenticated_per_prefix,
     )
 
 
