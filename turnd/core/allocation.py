@@ -9,7 +9,7 @@ import attrs
 
 from stun import Address, Family
 from turnd.core.credentials import Credential
-from turnd.core.five_tuple import FiveTuple
+from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress
 
 K = TypeVar("K")
@@ -28,6 +28,7 @@ class Allocation:
         relayed: one relayed transport address per family.
         deadlines: time-to-expiry per family, monotonic seconds.
         opened_at: monotonic seconds.
+        opened_over: the transport the client came over then.
         tcp: whether it relays TCP (RFC 6062).
         permissions: deadline by packed peer IP address.
         channels: peer and deadline by channel number.
@@ -42,6 +43,7 @@ class Allocation:
     realm: str
     credential: Credential
     opened_at: float
+    opened_over: Transport = attrs.field(init=False)
     relayed: dict[Family, RelayedAddress] = attrs.field(factory=dict)
     deadlines: dict[Family, float] = attrs.field(factory=dict)
     tcp: bool = False
@@ -50,6 +52,9 @@ class Allocation:
     channel_of: dict[Address, int] = attrs.field(factory=dict)
     ticket: bytes = b""
     client_gone: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.opened_over = self.five_tuple.transport
 
     def purge(self, now: float) -> tuple[list[bytes], list[int]]:
         """Forget permissions and channels that ran out.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from stun import Address
-from turnd.core.five_tuple import FiveTuple
+from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, Traffic
 
 
@@ -87,6 +87,11 @@ class AllocationOpened:
     lifetime: int
     tcp: bool = False
 
+    @property
+    def opened_over(self) -> Transport:
+        """The transport the client came over."""
+        return self.five_tuple.transport
+
 
 @attrs.frozen(slots=True)
 class AllocationRefreshed:
@@ -114,6 +119,7 @@ class AllocationClosed:
         reason: ``"refresh-zero"``, ``"expired"``, ``"client-gone"``, ``"shutdown"``,
             ``"failed"``.
         duration: seconds it lived.
+        opened_over: the transport its client came over first; it may have moved since.
 
     """
 
@@ -124,6 +130,7 @@ class AllocationClosed:
     reason: str
     duration: float
     traffic: Traffic
+    opened_over: Transport
     tcp: bool = False
 
 

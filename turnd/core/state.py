@@ -158,5 +158,6 @@ def _closed(allocation: Allocation, reason: str, now: float, traffic: Traffic) -
         reason,
         now - allocation.opened_at,
         traffic,
+        allocation.opened_over,
         allocation.tcp,
     )

@@ -17,6 +17,7 @@ import attrs
 
 from turnd.config.auth_sections import TOKEN_KEY_SIZES
 from turnd.config.values import AddressRange, Base64Key, Md5Key
+from turnd.coturn_conf.peers import allow_peers
 from turnd.coturn_conf.syntax import Statement
 from turnd.coturn_conf.translation import Translation
 
@@ -179,9 +180,14 @@ def _peers(t: Translation, source: Statement, content: _Content, realm: str) -> 
                 )
                 continue
             try:
-                t.add(("peers", key), str(AddressRange(text)), source)
+                span = AddressRange(text)
             except ValueError as error:
                 t.error(source, str(error))
+                continue
+            if key == "allow":
+                allow_peers(t, span, source)
+            else:
+                t.add(("peers", "deny"), str(span), source)
 
 
 def _realm(realms: _Realms, name: str) -> dict[str, Any]:

@@ -1,16 +1,11 @@
-"""coturn's options for relay addresses, lifetimes, peers, and quotas."""
+"""coturn's options for relay addresses, lifetimes, quotas, and alternate servers."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from turnd.config.values import AddressRange, Endpoint, ExternalAddress, IpAddress
-from turnd.coturn_conf.ranges import subtract
+from turnd.config.values import Endpoint, ExternalAddress, IpAddress
 from turnd.coturn_conf.translation import Translation
-
-_LOOPBACK = (AddressRange("127.0.0.0/8"), AddressRange("::1"))
-_UNSPECIFIED = (AddressRange("0.0.0.0/8"), AddressRange("::"))
-_MULTICAST = (AddressRange("224.0.0.0-255.255.255.255"), AddressRange("ff00::/8"))
 
 
 def translate_relay(t: Translation) -> None:
@@ -35,40 +30,6 @@ def translate_relay(t: Translation) -> None:
     mobility = t.last("mobility")
     if mobility is not None:
         t.set("mobility", "enabled", bool(mobility.flag), mobility)
-
-
-def translate_peers(t: Translation) -> None:
-    """Translate whom clients may reach; turnd's denial of special-purpose ranges stays."""
-    barred: tuple[AddressRange, ...] = _UNSPECIFIED
-    loopback = t.flag("allow-loopback-peers")
-    if loopback is not None:
-        t.warning(loopback, "clients can reach every service on this machine's loopback")
-        for own in _LOOPBACK:
-            t.add(("peers", "allow"), str(own), loopback)
-    else:
-        barred += _LOOPBACK
-    multicast = t.flag("no-multicast-peers")
-    if multicast is not None:
-        t.set("peers", "deny_special", True, multicast)
-        barred += _MULTICAST
-    for allowed, source in t.parsed(AddressRange, "allowed-peer-ip"):
-        # In coturn these three come before its allow list; here allow beats everything.
-        rest = subtract(allowed, barred)
-        for part in rest:
-            t.add(("peers", "allow"), part, source)
-        if rest != [str(allowed)]:
-            t.info(
-                source,
-                "loopback, 0.0.0.0 (and multicast, if denied) stay closed, as with coturn; "
-                "peers.allow could open them",
-            )
-    for denied, source in t.parsed(AddressRange, "denied-peer-ip"):
-        t.add(("peers", "deny"), str(denied), source)
-    t.warning(
-        None,
-        "private and other special-purpose peer addresses are denied, which coturn would relay "
-        "to; if clients need some, name them by allowed-peer-ip (peers.allow)",
-    )
 
 
 def translate_quotas(t: Translation) -> None:

@@ -10,6 +10,7 @@ from turnd.coturn_conf.credentials import translate_credentials
 from turnd.coturn_conf.diagnostics import Diagnostic
 from turnd.coturn_conf.listeners import translate_listeners
 from turnd.coturn_conf.options import OPTIONS, Option, Takes, Treatment
+from turnd.coturn_conf.peers import translate_peers
 from turnd.coturn_conf.process import (
     translate_logs,
     translate_metrics,
@@ -17,7 +18,6 @@ from turnd.coturn_conf.process import (
     translate_tls,
 )
 from turnd.coturn_conf.relay import (
-    translate_peers,
     translate_quotas,
     translate_redirection,
     translate_relay,

@@ -1,0 +1,217 @@
+"""Structured logs: one line per session event, for machines or for people, never a secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+from stun import ErrorCode, Method
+from turnd.core import outputs as o
+from turnd.core.five_tuple import FiveTuple
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_SECRET_WORDS = ("password", "secret", "credential", "key", "token", "nonce", "ticket")
+_HIDDEN = "***"
+_QUIET_ERRORS = {ErrorCode.UNAUTHENTICATED, ErrorCode.STALE_NONCE}
+
+
+class LogFile:
+    """Where log lines go: a file that can be reopened after rotation, or standard error.
+
+    Args:
+        path: the file, or None for standard error.
+
+    Raises:
+        OSError: the file can't be opened.
+
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stream: TextIO = sys.stderr
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the file again under its name; the old one stays if that fails."""
+        if self._path is None:
+            return
+        stream = self._path.open("a", encoding="utf-8", buffering=1)
+        if self._stream is not sys.stderr:
+            self._stream.close()
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        """Whether people watch."""
+        return self._path is None and sys.stderr.isatty()
+
+    def write(self, text: str) -> int:
+        """Write; what can't be written is lost, the server goes on."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            return 0
+
+    def flush(self) -> None:
+        """Flush, as far as that is possible."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+def hide_secrets(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Blot out values whose name says that they are secret: belt and braces."""
+    for name in event:
+        lowered = name.lower()
+        if name != "event" and any(word in lowered for word in _SECRET_WORDS):
+            event[name] = _HIDDEN
+    return event
+
+
+def configure_logging(level: str, style: str, file: LogFile) -> None:
+    """Set structlog up for the whole process.
+
+    Args:
+        level: ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
+        style: ``"json"``, ``"human"``, or ``"auto"``: human where people watch.
+        file: where to.
+
+    """
+    human = style == "human" or (style == "auto" and file.isatty())
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        hide_secrets,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if human:
+        processors.append(structlog.dev.ConsoleRenderer(colors=file.isatty()))
+    else:
+        processors += [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=file),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+    # Libraries log through the standard library, of which only trouble is of interest.
+    logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
+
+
+class EventLogger:
+    """Turns the core's events into log lines; see `turnd.core.outputs`."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("turnd.session")
+
+    def handle(self, output: o.Output) -> None:
+        """Log one event."""
+        if isinstance(output, o.RequestAnswered):
+            self._answered(output)
+        elif isinstance(output, o.RequestDropped):
+            self._log.debug("request-dropped", reason=output.reason, **_client(output.five_tuple))
+        elif isinstance(output, o.PeerDenied):
+            self._log.info(
+                "peer-denied",
+                peer=str(output.peer),
+                rule=output.rule,
+                **_client(output.five_tuple),
+            )
+        elif isinstance(output, o.PeerConnection):
+            self._log.info(
+                "peer-connection",
+                session=output.allocation,
+                connection=output.connection_id,
+                peer=str(output.peer),
+                state=output.state,
+            )
+        else:
+            self._session(output)
+
+    def _answered(self, output: o.RequestAnswered) -> None:
+        fields = {
+            "method": method_name(output.method),
+            "code": output.error_code,
+            "realm": output.realm,
+            "user": output.username,
+            **_client(output.five_tuple),
+        }
+        if not output.error_code:
+            self._log.debug("request-answered", **fields)
+        elif output.error_code in _QUIET_ERRORS and not output.reason:
+            # The first request of every client gets a 401: that is how it learns the nonce.
+            self._log.debug("challenged", **fields)
+        else:
+            self._log.info("request-rejected", reason=output.reason, **fields)
+
+    def _session(self, output: o.Output) -> None:
+        if isinstance(output, o.AllocationOpened):
+            self._log.info(
+                "allocation-opened",
+                session=output.allocation,
+                user=output.username,
+                realm=output.realm,
+                relayed=[str(relayed.public) for relayed in output.relayed],
+                lifetime=output.lifetime,
+                relays="tcp" if output.tcp else "udp",
+                **_client(output.five_tuple),
+            )
+        elif isinstance(output, o.AllocationRefreshed):
+            self._log.debug(
+                "allocation-refreshed", session=output.allocation, lifetime=output.lifetime
+            )
+        elif isinstance(output, o.AllocationMoved):
+            self._log.info(
+                "allocation-moved",
+                session=output.allocation,
+                was=str(output.old_five_tuple.client),
+                **_client(output.five_tuple),
+            )
+        elif isinstance(output, o.PermissionInstalled):
+            self._log.debug(
+                "permission-installed",
+                session=output.allocation,
+                peer=str(output.peer),
+                channel=output.channel,
+            )
+        elif isinstance(output, o.AllocationClosed):
+            traffic = output.traffic
+            self._log.info(
+                "allocation-closed",
+                session=output.allocation,
+                user=output.username,
+                realm=output.realm,
+                reason=output.reason,
+                duration=round(output.duration, 3),
+                packets_to_peer=traffic.packets_to_peer,
+                bytes_to_peer=traffic.bytes_to_peer,
+                packets_to_client=traffic.packets_to_client,
+                bytes_to_client=traffic.bytes_to_client,
+                **_client(output.five_tuple),
+            )
+
+
+def method_name(number: int) -> str:
+    """Return a method's name in lower case; ``"unknown"`` for those nobody here knows."""
+    try:
+        return Method(number).name.lower()
+    except ValueError:
+        return "unknown"
+
+
+def _client(five_tuple: FiveTuple) -> Mapping[str, str]:
+    return {
+        "transport": five_tuple.transport.value,
+        "client": str(five_tuple.client),
+        "server": str(five_tuple.server),
+    }

@@ -1,0 +1,220 @@
+"""Prometheus metrics: counted by events, and read from the engine as they are scraped.
+
+Labels have few values: transports, families, directions, methods, reasons, and the realms of
+the configuration. Users are no label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from stun import ErrorCode
+from turnd import __version__
+from turnd.admin.logs import method_name
+from turnd.core import outputs as o
+from turnd.datapath.interface import Totals
+from turnd.transports.totals import StreamTotals
+
+OTHER_REALM = "other"
+
+
+@attrs.frozen(slots=True)
+class LiveValues:
+    """Where the values come from that are read at each scrape."""
+
+    datapath: Callable[[], Totals]
+    streams: Callable[[], StreamTotals]
+    draining: Callable[[], bool]
+
+
+class Metrics:
+    """The server's metrics; an observer of the core's events.
+
+    Args:
+        realms: values that the label `realm` may have.
+        live: read at each scrape.
+        per_realm: whether counters have the label's values at all, or all say ``"other"``.
+
+    """
+
+    def __init__(self, realms: Iterable[str], live: LiveValues, *, per_realm: bool) -> None:
+        self._realms = frozenset(realms) if per_realm else frozenset()
+        self.registry = CollectorRegistry(auto_describe=True)
+        registry = self.registry
+        self._allocations = Gauge(
+            "turnd_allocations",
+            "Allocations there are.",
+            ("transport", "relay", "realm"),
+            registry=registry,
+        )
+        self._opened = Counter(
+            "turnd_allocations_opened",
+            "Allocations granted.",
+            ("transport", "relay", "realm"),
+            registry=registry,
+        )
+        self._closed = Counter(
+            "turnd_allocations_closed",
+            "Allocations ended.",
+            ("transport", "relay", "realm", "reason"),
+            registry=registry,
+        )
+        self._requests = Counter(
+            "turnd_requests",
+            "Requests answered, by STUN error code (0 is success).",
+            ("method", "code", "transport", "realm"),
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "turnd_requests_dropped",
+            "Messages that had no answer.",
+            ("reason", "transport"),
+            registry=registry,
+        )
+        self._unauthenticated = Counter(
+            "turnd_unauthenticated",
+            "401 answers; the first request of every client gets one.",
+            ("realm",),
+            registry=registry,
+        )
+        self._stale_nonces = Counter(
+            "turnd_stale_nonce", "438 answers.", ("realm",), registry=registry
+        )
+        self._denied = Counter(
+            "turnd_peers_denied", "Peers that the policy refused.", registry=registry
+        )
+        self._peer_connections = Counter(
+            "turnd_peer_connections",
+            "Events of TCP allocations' peer connections.",
+            ("state",),
+            registry=registry,
+        )
+        ProcessCollector(registry=registry)
+        registry.register(_LiveCollector(live))
+
+    def handle(self, output: o.Output) -> None:
+        """Count one event."""
+        if isinstance(output, o.RequestAnswered):
+            self._answered(output)
+        elif isinstance(output, o.RequestDropped):
+            self._dropped.labels(output.reason, output.five_tuple.transport.value).inc()
+        elif isinstance(output, o.AllocationOpened):
+            labels = self._labels(output)
+            self._opened.labels(*labels).inc()
+            self._allocations.labels(*labels).inc()
+        elif isinstance(output, o.AllocationClosed):
+            labels = self._labels(output)
+            self._closed.labels(*labels, output.reason).inc()
+            self._allocations.labels(*labels).dec()
+        elif isinstance(output, o.PeerDenied):
+            self._denied.inc()
+        elif isinstance(output, o.PeerConnection):
+            self._peer_connections.labels(output.state).inc()
+
+    def _answered(self, output: o.RequestAnswered) -> None:
+        realm = self._realm(output.realm)
+        self._requests.labels(
+            method_name(output.method),
+            str(int(output.error_code)),
+            output.five_tuple.transport.value,
+            realm,
+        ).inc()
+        if output.error_code == ErrorCode.UNAUTHENTICATED:
+            self._unauthenticated.labels(realm).inc()
+        elif output.error_code == ErrorCode.STALE_NONCE:
+            self._stale_nonces.labels(realm).inc()
+
+    def _labels(self, output: o.AllocationOpened | o.AllocationClosed) -> tuple[str, str, str]:
+        relay = "tcp" if output.tcp else "udp"
+        # An allocation keeps the transport it began with, though it may move (RFC 8016).
+        return output.opened_over.value, relay, self._realm(output.realm)
+
+    def _realm(self, realm: str) -> str:
+        return realm if realm in self._realms else OTHER_REALM
+
+
+class _LiveCollector(Collector):
+    def __init__(self, live: LiveValues) -> None:
+        self._live = live
+
+    def collect(self) -> Iterator[Metric]:
+        """Read everything now."""
+        yield from _datapath(self._live.datapath())
+        yield from _streams(self._live.streams())
+        draining = GaugeMetricFamily("turnd_draining", "1 while new allocations are refused.")
+        draining.add_metric([], float(self._live.draining()))
+        yield draining
+        build = GaugeMetricFamily("turnd_build_info", "Always 1.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+
+
+def _datapath(totals: Totals) -> Iterator[Metric]:
+    labels = ["direction", "transport", "family"]
+    packets = CounterMetricFamily("turnd_packets", "Packets relayed.", labels=labels)
+    payload = CounterMetricFamily("turnd_bytes", "Payload bytes relayed.", labels=labels)
+    for (direction, transport, family), count in totals.relayed.items():
+        values = [direction.value, transport.value, family.name.lower()]
+        packets.add_metric(values, count.packets)
+        payload.add_metric(values, count.bytes)
+    yield packets
+    yield payload
+    drops = CounterMetricFamily("turnd_drops", "Packets that went nowhere.", labels=["reason"])
+    for reason, number in totals.drops.items():
+        drops.add_metric([reason.value], number)
+    yield drops
+    internal = CounterMetricFamily(
+        "turnd_internal_packets", "Packets delivered between two allocations inside."
+    )
+    internal.add_metric([], totals.internal)
+    yield internal
+
+
+def _streams(totals: StreamTotals) -> Iterator[Metric]:
+    open_now = GaugeMetricFamily(
+        "turnd_connections", "TCP and TLS connections and DTLS sessions.", labels=["transport"]
+    )
+    for transport, number in totals.open.items():
+        open_now.add_metric([transport.value], number)
+    yield open_now
+    families: tuple[tuple[str, str, str, Iterable[tuple[tuple[str, str], int]]], ...] = (
+        (
+            "turnd_handshakes",
+            "TLS and DTLS handshakes.",
+            "outcome",
+            [((t.value, how.value), n) for (t, how), n in totals.handshakes.items()],
+        ),
+        (
+            "turnd_connections_closed",
+            "Connections and sessions that ended.",
+            "reason",
+            [((t.value, why.value), n) for (t, why), n in totals.closed.items()],
+        ),
+        (
+            "turnd_connections_refused",
+            "Connections and sessions that never began.",
+            "reason",
+            [((t.value, why.value), n) for (t, why), n in totals.refused.items()],
+        ),
+    )
+    for name, text, label, rows in families:
+        family = CounterMetricFamily(name, text, labels=["transport", label])
+        for values, number in rows:
+            family.add_metric(list(values), number)
+        yield family
+    drops = CounterMetricFamily(
+        "turnd_dtls_drops", "DTLS datagrams dropped unanswered.", labels=["reason"]
+    )
+    for reason, number in totals.dtls_drops.items():
+        drops.add_metric([reason.value], number)
+    yield drops
+    cookies = CounterMetricFamily(
+        "turnd_dtls_cookies_sent", "HelloVerifyRequests, each forgotten as it left."
+    )
+    cookies.add_metric([], totals.cookies_sent)
+    yield cookies

@@ -1,0 +1,344 @@
+/* What happens to one packet: look-ups, checks, and where it goes. Hot, all of it. */
+#include <unistd.h>
+
+#include "engine.h"
+#include "wire.h"
+
+static void to_client(shard_t *shard, allocation_t *allocation, relay_t *relay,
+                      const addr_t *peer, uint8_t *data, uint32_t size, uint8_t tos);
+
+static allocation_t *find_client(shard_t *shard, const five_tuple_t *from) {
+    client_row_t *row = table_find(&shard->clients, from);
+    return row ? row->allocation : NULL;
+}
+
+static void hand_up(shard_t *shard, enum up_kind kind, bool known, const five_tuple_t *from,
+                    const void *head, uint32_t head_size, const void *data, uint32_t size) {
+    up_header_t header = {.kind = kind, .shard = shard->index, .five_tuple = *from};
+    if (ring_push(known ? &shard->known : &shard->strangers, &header, head, head_size, data, size))
+        shard->raised = true;
+    else
+        shard->up_full++;
+}
+
+static bool total_take(shard_t *shard, enum direction direction, uint32_t size) {
+    bucket_t *bucket = &shard->engine->total[direction];
+    if (!bucket->rate) return true;
+    pthread_mutex_lock(&shard->engine->total_mutex);
+    bool taken = bucket_take(bucket, size, shard->now);
+    pthread_mutex_unlock(&shard->engine->total_mutex);
+    return taken;
+}
+
+static bool may_pass(shard_t *shard, allocation_t *allocation, enum direction direction,
+                     uint32_t size) {
+    if (!bucket_take(&allocation->buckets[direction], size, shard->now)) {
+        count_drop(shard, DROP_BANDWIDTH, 1);
+        return false;
+    }
+    if (!total_take(shard, direction, size)) {
+        count_drop(shard, DROP_TOTAL_BANDWIDTH, 1);
+        return false;
+    }
+    return true;
+}
+
+static permission_t *find_permission(allocation_t *allocation, const addr_t *peer, int64_t now) {
+    uint8_t key[PERMISSION_KEY] = {0};
+    memcpy(key, peer->ip, 16);
+    key[16] = peer->family;
+    permission_t *permission = table_find(&allocation->permissions, key);
+    return permission && permission->deadline > now ? permission : NULL;
+}
+
+static void count_relayed(shard_t *shard, allocation_t *allocation, uint8_t family,
+                          enum direction direction, uint32_t size) {
+    traffic_t *totals = &shard->relayed[allocation->client.transport][family];
+    totals->packets[direction]++;
+    totals->bytes[direction] += size;
+    allocation->traffic.packets[direction]++;
+    allocation->traffic.bytes[direction] += size;
+}
+
+/* Give data to another allocation of this server, as if it had come from our relay. */
+static void deliver_inside(shard_t *shard, relay_t *from, const addr_t *peer, int shard_index,
+                           uint8_t *data, uint32_t size, uint8_t tos) {
+    if (shard_index != shard->index) {
+        shard_t *other = shard->engine->shards[shard_index];
+        up_header_t header = {.five_tuple = {.client = from->public, .server = *peer}};
+        header.zero = tos;
+        pthread_mutex_lock(&other->inbox_mutex);
+        bool pushed = ring_push(&other->inbox, &header, NULL, 0, data, size);
+        pthread_mutex_unlock(&other->inbox_mutex);
+        uint64_t one = 1;
+        if (!pushed)
+            count_drop(shard, DROP_CLIENT_QUEUE_FULL, 1);
+        else if (write(other->wake_fd, &one, sizeof one) < 0)
+            count_drop(shard, DROP_SEND_FAILED, 1);
+        return;
+    }
+    relay_row_t *row = table_find(&shard->relays_by_address, peer);
+    if (row) {
+        shard->internal++;
+        road_from_peer(shard, row->relay, &from->public, data, size, tos);
+    }
+}
+
+static void to_peer(shard_t *shard, allocation_t *allocation, const addr_t *peer, uint8_t *data,
+                    uint32_t size, uint8_t tos, bool df) {
+    relay_t *relay = allocation->relays[peer->family];
+    if (!relay) return count_drop(shard, DROP_FAMILY_MISMATCH, 1);
+    permission_t *permission = find_permission(allocation, peer, shard->now);
+    if (!permission) return count_drop(shard, DROP_NO_PERMISSION, 1);
+    bool own_ip;
+    int inside = engine_own_shard(shard->engine, peer, &own_ip);
+    if (inside < 0) {
+        if (permission->internal_only) return count_drop(shard, DROP_PEER_DENIED, 1);
+        if (shard->engine->denied.count && table_find(&shard->engine->denied, peer))
+            return count_drop(shard, DROP_PEER_DENIED, 1);
+    }
+    if (!may_pass(shard, allocation, TO_PEER, size)) return;
+    if (inside >= 0) {
+        count_relayed(shard, allocation, peer->family, TO_PEER, size);
+        return deliver_inside(shard, relay, peer, inside, data, size, tos);
+    }
+    message_t *message = batch_add(shard, &relay->queue);
+    message->parts[0] = (struct iovec){0};
+    message->parts[1] = (struct iovec){data, size};
+    message->parts[2] = (struct iovec){0};
+    message->to = *peer;
+    message->from.family = 0xff;
+    message->allocation = allocation;
+    message->size = message->payload = size;
+    message->tos = tos;
+    message->df = df;
+    message->direction = TO_PEER;
+    message->family = peer->family;
+}
+
+static void channel_data(shard_t *shard, allocation_t *allocation, uint8_t *data, uint32_t size,
+                         uint8_t tos) {
+    uint32_t length = size >= 4 ? get16(data + 2) : 0;
+    /* RFC 8656 §12.5: a datagram may be padded, by up to three bytes. */
+    if (size < 4 || length > size - 4 || size - 4 - length > 3)
+        return count_drop(shard, DROP_MALFORMED, 1);
+    if (!allocation) return count_drop(shard, DROP_NO_ALLOCATION, 1);
+    uint8_t key[CHANNEL_KEY] = {0};
+    uint16_t number = get16(data);
+    memcpy(key, &number, sizeof number);
+    channel_t *channel = table_find(&allocation->channels, key);
+    if (!channel || channel->deadline <= shard->now)
+        return count_drop(shard, DROP_NO_CHANNEL, 1);
+    to_peer(shard, allocation, &channel->peer, data + 4, length, tos, false);
+}
+
+static void send_indication(shard_t *shard, allocation_t *allocation, uint8_t *data, uint32_t size,
+                            uint8_t tos) {
+    addr_t peer;
+    uint8_t *payload = NULL;
+    uint32_t payload_size = 0;
+    bool has_peer = false, df = false;
+    for (uint32_t offset = STUN_HEADER; offset < size;) {
+        if (size - offset < 4) return count_drop(shard, DROP_MALFORMED, 1);
+        uint16_t type = get16(data + offset);
+        uint32_t length = get16(data + offset + 2);
+        uint8_t *value = data + offset + 4;
+        if (length > size - offset - 4) return count_drop(shard, DROP_MALFORMED, 1);
+        if (type == ATTRIBUTE_XOR_PEER_ADDRESS) {
+            if (!has_peer && !wire_read_xor_address(value, length, data, &peer))
+                return count_drop(shard, DROP_MALFORMED, 1);
+            has_peer = true;
+        } else if (type == ATTRIBUTE_DATA) {
+            if (!payload) payload = value, payload_size = length;
+        } else if (type == ATTRIBUTE_DONT_FRAGMENT) {
+            df = true;
+        } else if (type < 0x8000) {
+            /* RFC 8489 §6.3.2: unknown comprehension-required, and no reply to say so. */
+            return count_drop(shard, DROP_MALFORMED, 1);
+        }
+        offset += 4 + length + padding(length);
+    }
+    if (!has_peer || !payload) return count_drop(shard, DROP_MALFORMED, 1);
+    if (!allocation) return count_drop(shard, DROP_NO_ALLOCATION, 1);
+    to_peer(shard, allocation, &peer, payload, payload_size, tos, df);
+}
+
+/* Answer a Binding request that asks for nothing else (RFC 8489 §3); false if it does. */
+static bool binding(shard_t *shard, listener_t *listener, const five_tuple_t *from,
+                    const uint8_t *data, uint32_t size) {
+    if (!listener || !shard->engine->answer_bindings || size != STUN_HEADER) return false;
+    message_t *message = batch_add(shard, &listener->queue);
+    uint8_t *start = message->header;
+    uint8_t *end = start + STUN_HEADER;
+    memcpy(start + 4, data + 4, 16);
+    end = wire_xor_address(end, ATTRIBUTE_XOR_MAPPED_ADDRESS, &from->client, start);
+    wire_header(start, TYPE_BINDING_SUCCESS, (uint32_t)(end - start) - STUN_HEADER, data + 8);
+    message->parts[0] = (struct iovec){start, (size_t)(end - start)};
+    message->parts[1] = message->parts[2] = (struct iovec){0};
+    message->to = from->client;
+    message->from = from->server;
+    if (!listener->wildcard) message->from.family = 0xff;
+    message->allocation = NULL;
+    message->size = (uint32_t)(end - start);
+    message->payload = 0;
+    message->tos = 0;
+    message->df = false;
+    message->direction = TO_CLIENT;
+    shard->bindings++;
+    return true;
+}
+
+void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *from,
+                      uint8_t *data, uint32_t size, uint8_t tos) {
+    if (!size) return count_drop(shard, DROP_MALFORMED, 1);
+    if (data[0] >= 0x40 && data[0] < 0x80)
+        return channel_data(shard, find_client(shard, from), data, size, tos);
+    if (data[0] >= 20 && data[0] < 64) {
+        five_tuple_t dtls = *from;
+        dtls.transport = TRANSPORT_DTLS;
+        return hand_up(shard, UP_DTLS, find_client(shard, &dtls) != NULL, &dtls, NULL, 0, data,
+                       size);
+    }
+    if (data[0] >= 4) return count_drop(shard, DROP_MALFORMED, 1);
+    if (wire_is_stun(data, size)) {
+        uint16_t type = get16(data);
+        if (type == TYPE_SEND_INDICATION)
+            return send_indication(shard, find_client(shard, from), data, size, tos);
+        if (type == TYPE_BINDING_REQUEST && binding(shard, listener, from, data, size)) return;
+    }
+    hand_up(shard, UP_REQUEST, find_client(shard, from) != NULL, from, NULL, 0, data, size);
+}
+
+void road_from_peer(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t *data,
+                    uint32_t size, uint8_t tos) {
+    allocation_t *allocation = relay->allocation;
+    if (!find_permission(allocation, peer, shard->now))
+        return count_drop(shard, DROP_NO_PERMISSION, 1);
+    if (!may_pass(shard, allocation, TO_CLIENT, size)) return;
+    to_client(shard, allocation, relay, peer, data, size, tos);
+}
+
+static void transaction_id(shard_t *shard, uint8_t *at) {
+    /* RFC 8656 §11.3 wants one; nobody answers it, so it need only differ each time. */
+    uint64_t count = ++shard->transaction_counter;
+    uint64_t high = shard->transaction_seed;
+    memcpy(at, &high, 4);
+    memcpy(at + 4, &count, 8);
+}
+
+static uint32_t frame(shard_t *shard, allocation_t *allocation, const addr_t *peer, uint32_t size,
+                      uint8_t *header) {
+    bound_peer_t *bound = table_find(&allocation->bound_peers, peer);
+    if (bound) {
+        uint8_t key[CHANNEL_KEY] = {0};
+        memcpy(key, &bound->number, sizeof bound->number);
+        channel_t *channel = table_find(&allocation->channels, key);
+        if (channel && channel->deadline > shard->now) {
+            put16(header, bound->number);
+            put16(header + 2, size);
+            return 4;
+        }
+    }
+    uint8_t id[12];
+    transaction_id(shard, id);
+    uint8_t *at = header + STUN_HEADER;
+    memcpy(header + 8, id, 12);
+    put32(header + 4, MAGIC_COOKIE);
+    at = wire_xor_address(at, ATTRIBUTE_XOR_PEER_ADDRESS, peer, header);
+    put16(at, ATTRIBUTE_DATA);
+    put16(at + 2, size);
+    at += 4;
+    uint32_t length = (uint32_t)(at - header) - STUN_HEADER + size + padding(size);
+    wire_header(header, TYPE_DATA_INDICATION, length, id);
+    return (uint32_t)(at - header);
+}
+
+static void to_client(shard_t *shard, allocation_t *allocation, relay_t *relay,
+                      const addr_t *peer, uint8_t *data, uint32_t size, uint8_t tos) {
+    static uint8_t zeros[4];
+    uint8_t local[MAX_HEADER];
+    listener_t *listener = allocation->listener;
+    message_t *message = listener ? batch_add(shard, &listener->queue) : NULL;
+    uint8_t *header = message ? message->header : local;
+    uint32_t header_size = frame(shard, allocation, peer, size, header);
+    bool stream = allocation->client.transport == TRANSPORT_TCP ||
+                  allocation->client.transport == TRANSPORT_TLS;
+    /* An indication is always padded, ChannelData on a stream alone (RFC 8656 §12.5). */
+    uint32_t pad = header_size > 4 || stream ? padding(size) : 0;
+    if (!message) {
+        uint8_t whole[65536 + MAX_HEADER + 4];
+        memcpy(whole, data, size);
+        memset(whole + size, 0, pad);
+        count_relayed(shard, allocation, relay->queue.family, TO_CLIENT, size);
+        return hand_up(shard, UP_TO_CLIENT, true, &allocation->client, header, header_size, whole,
+                       size + pad);
+    }
+    message->parts[0] = (struct iovec){header, header_size};
+    message->parts[1] = (struct iovec){data, size};
+    message->parts[2] = (struct iovec){zeros, pad};
+    message->to = allocation->client.client;
+    message->from = allocation->client.server;
+    if (!listener->wildcard) message->from.family = 0xff;
+    message->allocation = allocation;
+    message->size = header_size + size + pad;
+    message->payload = size;
+    message->tos = tos;
+    message->df = false;
+    message->direction = TO_CLIENT;
+    message->family = relay->queue.family;
+}
+
+void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type, uint8_t code,
+               uint32_t data) {
+    allocation_t *allocation = relay->allocation;
+    if (!find_permission(allocation, peer, shard->now)) return;
+    uint8_t header[MAX_HEADER + 12];
+    uint8_t id[12];
+    transaction_id(shard, id);
+    memcpy(header + 8, id, 12);
+    put32(header + 4, MAGIC_COOKIE);
+    uint8_t *at =
+        wire_xor_address(header + STUN_HEADER, ATTRIBUTE_XOR_PEER_ADDRESS, peer, header);
+    put16(at, ATTRIBUTE_ICMP);
+    put16(at + 2, 8);
+    put16(at + 4, 0);
+    /* RFC 8656 figure 11 gives the type 7 bits and the code 9. */
+    put16(at + 6, (uint32_t)type << 9 | code);
+    put32(at + 8, data);
+    at += 12;
+    uint32_t size = (uint32_t)(at - header);
+    wire_header(header, TYPE_DATA_INDICATION, size - STUN_HEADER, id);
+    listener_t *listener = allocation->listener;
+    if (!listener) {
+        hand_up(shard, UP_TO_CLIENT, true, &allocation->client, NULL, 0, header, size);
+        return;
+    }
+    message_t *message = batch_add(shard, &listener->queue);
+    memcpy(message->header, header, size);
+    message->parts[0] = (struct iovec){message->header, size};
+    message->parts[1] = message->parts[2] = (struct iovec){0};
+    message->to = allocation->client.client;
+    message->from = allocation->client.server;
+    if (!listener->wildcard) message->from.family = 0xff;
+    message->allocation = NULL;
+    message->size = size;
+    message->payload = 0;
+    message->tos = 0;
+    message->df = false;
+    message->direction = TO_CLIENT;
+}
+
+void road_inbox(shard_t *shard) {
+    const up_header_t *entry;
+    for (int count = 0; count < BATCH && (entry = ring_peek(&shard->inbox)); count++) {
+        relay_row_t *row = table_find(&shard->relays_by_address, &entry->five_tuple.server);
+        uint8_t *data = (uint8_t *)(entry + 1);
+        if (row) {
+            addr_t from = entry->five_tuple.client;
+            shard->internal++;
+            road_from_peer(shard, row->relay, &from, data, entry->size, (uint8_t)entry->zero);
+            batch_flush(shard); /* the ring's bytes are gone after the pop */
+        }
+        ring_pop(&shard->inbox);
+    }
+}

@@ -1,0 +1,194 @@
+/* Changes of rows. The control thread makes them, holding the shard's mutex. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+listener_t *rows_listener_of(shard_t *shard, const five_tuple_t *client) {
+    if (client->transport != TRANSPORT_UDP) return NULL;
+    listener_t *wildcard = NULL;
+    for (int i = 0; i < shard->listener_count; i++) {
+        listener_t *listener = shard->listeners[i];
+        if (listener->address.family != client->server.family ||
+            listener->address.port != client->server.port)
+            continue;
+        if (listener->wildcard)
+            wildcard = listener;
+        else if (addr_same_ip(&listener->address, &client->server))
+            return listener;
+    }
+    return wildcard;
+}
+
+allocation_t *rows_add(shard_t *shard, uint64_t number, const five_tuple_t *client, int64_t rate) {
+    allocation_t *allocation = calloc(1, sizeof *allocation);
+    if (!allocation) return NULL;
+    client_row_t *row = table_put(&shard->clients, client);
+    if (!row) {
+        free(allocation);
+        return NULL;
+    }
+    row->allocation = allocation;
+    allocation->number = number;
+    allocation->client = *client;
+    allocation->listener = rows_listener_of(shard, client);
+    table_init(&allocation->permissions, sizeof(permission_t), PERMISSION_KEY);
+    table_init(&allocation->channels, sizeof(channel_t), CHANNEL_KEY);
+    table_init(&allocation->bound_peers, sizeof(bound_peer_t), sizeof(addr_t));
+    int64_t now = engine_now(shard->engine);
+    for (int i = 0; i < DIRECTIONS; i++)
+        allocation->buckets[i] = (bucket_t){.rate = rate, .tokens = rate, .updated = now};
+    return allocation;
+}
+
+static bool grow_slots(shard_t *shard) {
+    uint32_t capacity = shard->relay_capacity ? shard->relay_capacity * 2 : 64;
+    relay_t **relays = realloc(shard->relays, capacity * sizeof *relays);
+    if (!relays) return false;
+    shard->relays = relays;
+    uint32_t *generations = realloc(shard->generations, capacity * sizeof *generations);
+    if (!generations) return false;
+    shard->generations = generations;
+    for (uint32_t i = shard->relay_capacity; i < capacity; i++) {
+        relays[i] = NULL;
+        generations[i] = 0;
+    }
+    shard->relay_capacity = capacity;
+    return true;
+}
+
+static bool take_slot(shard_t *shard, uint32_t *slot) {
+    for (uint32_t i = shard->relay_free; i < shard->relay_capacity; i++) {
+        if (!shard->relays[i]) {
+            *slot = i;
+            shard->relay_free = i + 1;
+            return true;
+        }
+    }
+    *slot = shard->relay_capacity;
+    shard->relay_free = *slot + 1;
+    return grow_slots(shard);
+}
+
+static bool put_address(shard_t *shard, const addr_t *address, relay_t *relay) {
+    relay_row_t *row = table_put(&shard->relays_by_address, address);
+    if (row) row->relay = relay;
+    return row != NULL;
+}
+
+/* Takes the socket over. Returns 0, or an errno; the socket is closed then. */
+int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
+                   const addr_t *public_address) {
+    relay_t *relay = calloc(1, sizeof *relay);
+    uint32_t slot;
+    if (!relay || !take_slot(shard, &slot)) {
+        free(relay);
+        close(fd);
+        return ENOMEM;
+    }
+    relay->queue = (out_queue_t){.fd = fd, .head = -1, .tail = -1, .family = local->family};
+    relay->allocation = allocation;
+    relay->local = *local;
+    relay->public = *public_address;
+    relay->slot = slot;
+    uint64_t tag = (uint64_t)(shard->generations[slot] & 0x7fffffffu) << 32 | slot;
+    if (!put_address(shard, local, relay) || !put_address(shard, public_address, relay) ||
+        !shard_watch(shard, fd, tag)) {
+        int error = errno ? errno : ENOMEM;
+        table_remove(&shard->relays_by_address, local);
+        table_remove(&shard->relays_by_address, public_address);
+        free(relay);
+        close(fd);
+        return error;
+    }
+    shard->relays[slot] = relay;
+    allocation->relays[local->family] = relay;
+    engine_mark_port(shard->engine, local, shard->index + 1);
+    engine_mark_port(shard->engine, public_address, shard->index + 1);
+    return 0;
+}
+
+void rows_remove_relay(shard_t *shard, relay_t *relay) {
+    engine_mark_port(shard->engine, &relay->local, 0);
+    engine_mark_port(shard->engine, &relay->public, 0);
+    table_remove(&shard->relays_by_address, &relay->local);
+    table_remove(&shard->relays_by_address, &relay->public);
+    relay->allocation->relays[relay->local.family] = NULL;
+    shard->relays[relay->slot] = NULL;
+    shard->generations[relay->slot]++; /* events already fetched name the old one */
+    if (relay->slot < shard->relay_free) shard->relay_free = relay->slot;
+    close(relay->queue.fd);
+    free(relay);
+}
+
+void rows_remove(shard_t *shard, allocation_t *allocation) {
+    for (int family = 0; family < FAMILIES; family++)
+        if (allocation->relays[family]) rows_remove_relay(shard, allocation->relays[family]);
+    client_row_t *row = table_find(&shard->clients, &allocation->client);
+    if (row && row->allocation == allocation) table_remove(&shard->clients, &allocation->client);
+    table_free(&allocation->permissions);
+    table_free(&allocation->channels);
+    table_free(&allocation->bound_peers);
+    free(allocation);
+}
+
+bool rows_move(shard_t *shard, allocation_t *allocation, const five_tuple_t *client) {
+    client_row_t *row = table_put(&shard->clients, client);
+    if (!row) return false;
+    row->allocation = allocation;
+    table_remove(&shard->clients, &allocation->client);
+    allocation->client = *client;
+    allocation->listener = rows_listener_of(shard, client);
+    return true;
+}
+
+static void permission_key(const addr_t *ip, uint8_t *key) {
+    memset(key, 0, PERMISSION_KEY);
+    memcpy(key, ip->ip, 16);
+    key[16] = ip->family;
+}
+
+bool rows_set_permission(allocation_t *allocation, const addr_t *ip, int64_t deadline,
+                         bool internal_only) {
+    uint8_t key[PERMISSION_KEY];
+    permission_key(ip, key);
+    permission_t *permission = table_put(&allocation->permissions, key);
+    if (!permission) return false;
+    permission->deadline = deadline;
+    permission->internal_only = internal_only;
+    return true;
+}
+
+void rows_remove_permission(allocation_t *allocation, const addr_t *ip) {
+    uint8_t key[PERMISSION_KEY];
+    permission_key(ip, key);
+    table_remove(&allocation->permissions, key);
+}
+
+bool rows_set_channel(allocation_t *allocation, uint16_t number, const addr_t *peer,
+                      int64_t deadline) {
+    uint8_t key[CHANNEL_KEY] = {0};
+    memcpy(key, &number, sizeof number);
+    bound_peer_t *bound = table_put(&allocation->bound_peers, peer);
+    if (!bound) return false;
+    bound->number = number;
+    channel_t *channel = table_put(&allocation->channels, key);
+    if (!channel) {
+        table_remove(&allocation->bound_peers, peer);
+        return false;
+    }
+    channel->peer = *peer;
+    channel->deadline = deadline;
+    return true;
+}
+
+void rows_remove_channel(allocation_t *allocation, uint16_t number) {
+    uint8_t key[CHANNEL_KEY] = {0};
+    memcpy(key, &number, sizeof number);
+    channel_t *channel = table_find(&allocation->channels, key);
+    if (!channel) return;
+    table_remove(&allocation->bound_peers, &channel->peer);
+    table_remove(&allocation->channels, key);
+}
