@@ -145,7 +145,7 @@ def test_a_file_variable_reads_the_value_without_its_last_newline(tmp_path: Path
         ({"TURND_MOBILITY__ENABLED": "perhaps"}, "write true or false"),
         ({"TURND_AUTH__USERS": "alice"}, "array of tables"),
         ({"TURND_RELAY__PORTS": "5-3"}, 'relay.ports: "5-3" is not a range'),
-        ({"TURND_SERVER__REALM": "\udcff"}, "server.realm: is not UTF-8 text"),
+        ({"TURND_SERVER__REALM": "\udcff"}, "server.realm: holds a NUL or bytes"),
         ({"TURND_AUTH__SECRETS": "a", "TURND_AUTH__SECRETS_FILE": "b"}, "unset one"),
         ({"TURND_AUTH__SECRETS_FILE": "/nonexistent/file"}, "/nonexistent/file: can't be read"),
     ],
@@ -263,6 +263,8 @@ def test_flags_may_be_typed_or_text() -> None:
         ('[[realms]]\nname = ""', 2, "realms[0].name", "must be at least 1 characters long"),
         ("[server]\nrealm = \n", 2, "", "not TOML: Invalid value"),
         ("[server", 1, "", "not TOML:"),
+        ('[tls]\nciphers = "\\u0000"', 2, "tls.ciphers", "holds a NUL"),
+        ('[auth]\nsecrets = ["a",\n"\\u0000"]', 3, "auth.secrets[1]", "holds a NUL"),
     ],
 )
 def test_an_error_names_file_line_key_and_what_is_right(

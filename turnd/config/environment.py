@@ -63,10 +63,7 @@ def apply_environment(draft: Draft, environ: Mapping[str, str]) -> None:
             raise ConfigError(place.file, None, dotted(path), f"{target} is set as well; unset one")
         key = all_keys()[path]
         try:
-            text.encode()
             value = _from_file(key, text) if from_file else parse_text(key, text)
-        except UnicodeEncodeError as error:
-            raise ConfigError(place.file, None, dotted(path), "is not UTF-8 text") from error
         except ValueError as error:
             raise ConfigError(place.file, None, dotted(path), str(error)) from error
         draft.set(path, value, place)

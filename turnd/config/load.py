@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -78,6 +78,8 @@ def finish(
     apply_overrides(draft, overrides or {})
     for path, message in unknown_keys(draft.tree):
         raise draft.error(path, message)
+    for path in _unfit_texts(draft.tree, ()):
+        raise draft.error(path, "holds a NUL or bytes that are not UTF-8")
     try:
         config = msgspec.convert(_without_empties(draft.tree), Config, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -85,6 +87,20 @@ def finish(
     for problem in problems(config, check_files=check_files):
         raise draft.error(problem.path, problem.message)
     return config
+
+
+def _unfit_texts(value: Any, path: Path) -> Iterator[Path]:
+    """Yield where strings are that neither files nor protocols nor logs could hold."""
+    if isinstance(value, str):
+        # Arguments that are not UTF-8 come as lone surrogates.
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            yield path
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _unfit_texts(item, (*path, name))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _unfit_texts(item, (*path, index))
 
 
 def _decode(value_class: type[str], value: Any) -> str:

@@ -25,7 +25,7 @@ class Statement:
         line: 1-based.
         name: the option's name.
         value: what follows, ``""`` for nothing.
-        is_text: whether the line is UTF-8; bytes that are not are replaced otherwise.
+        is_text: whether the line is UTF-8 without NUL; other bytes are replaced otherwise.
 
     """
 
@@ -77,7 +77,7 @@ def parse_lines(data: bytes) -> list[Statement]:
         if value.startswith(b'"'):
             value = value[1:].removesuffix(b'"')
         try:
-            name, text, is_text = found["name"].decode(), value.decode(), True
+            name, text, is_text = found["name"].decode(), value.decode(), b"\0" not in value
         except UnicodeDecodeError:
             name, text = found["name"].decode("utf-8", "replace"), value.decode("utf-8", "replace")
             is_text = False
