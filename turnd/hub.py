@@ -10,13 +10,15 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import attrs
 import structlog
 import trio
 
 from stun import Address
 from turnd.core.credentials import CredentialSource
-from turnd.core.five_tuple import FiveTuple
+from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.outputs import (
+    AllocationClosed,
     CloseClient,
     LoadCredential,
     Output,
@@ -46,43 +48,68 @@ class DtlsReceiver(Protocol):
         """Take a datagram in DTLS's range."""
 
 
+@attrs.frozen(slots=True)
+class Links:
+    """Whom the hub connects the engine with; made after it, because they need it themselves.
+
+    Attributes:
+        server: the core.
+        dtls: takes DTLS datagrams.
+        close_client: closes a client's stream.
+        plain_udp_ports: UDP ports that take STUN as it is.
+        dtls_ports: UDP ports that take DTLS.
+        observers: take the core's events.
+        on_idle: called when the last allocation ends.
+
+    """
+
+    server: TurnServer
+    dtls: DtlsReceiver
+    close_client: Callable[[FiveTuple], None]
+    plain_udp_ports: frozenset[int]
+    dtls_ports: frozenset[int]
+    observers: tuple[Observer, ...]
+    on_idle: Callable[[], None]
+
+
 class Hub:
     """The `RequestHandler` of the engine, and whom the transports tell of their clients.
 
     Args:
-        server: the core.
         datapath: where messages to clients go.
         source: loads credentials.
-        observers: take the core's events.
         clock: monotonic seconds, the same that engine and core go by.
 
     """
 
     def __init__(
-        self,
-        server: TurnServer,
-        datapath: Datapath,
-        source: CredentialSource,
-        observers: Iterable[Observer],
-        clock: Callable[[], float],
+        self, datapath: Datapath, source: CredentialSource, clock: Callable[[], float]
     ) -> None:
-        self._server = server
         self._datapath = datapath
         self.source = source
-        self._observers = tuple(observers)
         self._clock = clock
-        self._dtls: DtlsReceiver | None = None
-        self._close_client: Callable[[FiveTuple], None] = lambda _: None
+        self._linked: Links | None = None
         self._timer = trio.CancelScope()
         self._timer_deadline = math.inf
         self._loads, self._loads_in = trio.open_memory_channel[LoadCredential](MAXIMUM_LOADS)
 
-    def attach_transports(
-        self, dtls: DtlsReceiver | None, close_client: Callable[[FiveTuple], None]
-    ) -> None:
-        """Say where DTLS datagrams go, and how to close a client's stream."""
-        self._dtls = dtls
-        self._close_client = close_client
+    def connect(self, links: Links) -> None:
+        """Say whom to connect, once, before anything else is called."""
+        self._linked = links
+
+    @property
+    def _links(self) -> Links:
+        if self._linked is None:
+            raise RuntimeError("Hub.connect comes first")
+        return self._linked
+
+    @property
+    def _server(self) -> TurnServer:
+        return self._links.server
+
+    def has_allocation(self, five_tuple: FiveTuple) -> bool:
+        """Whether a client holds an allocation and may therefore be silent."""
+        return self._server.has_allocation(five_tuple)
 
     async def run(self) -> None:
         """Keep the core's time and load credentials, until cancelled."""
@@ -93,14 +120,20 @@ class Hub:
 
     def on_request(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Take a message for the core."""
+        if (
+            five_tuple.transport is Transport.UDP
+            and five_tuple.server.port not in self._links.plain_udp_ports
+        ):
+            self._observe(RequestDropped(five_tuple, "plain-off"))
+            return
         self._guard(five_tuple, lambda now: self._server.receive(data, five_tuple, now))
 
     def on_dtls(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Take a datagram for the DTLS transport."""
-        if self._dtls is None:
+        if five_tuple.server.port not in self._links.dtls_ports:
             self._observe(RequestDropped(five_tuple, "dtls-off"))
             return
-        self._dtls.receive(data, five_tuple)
+        self._links.dtls.receive(data, five_tuple)
 
     def client_gone(self, five_tuple: FiveTuple) -> None:
         """Take note that a client's stream or DTLS session ended."""
@@ -149,13 +182,15 @@ class Hub:
             elif isinstance(output, LoadCredential):
                 self._start_loading(output)
             elif isinstance(output, CloseClient):
-                self._close_client(output.five_tuple)
+                self._links.close_client(output.five_tuple)
             else:
                 self._observe(output)
+                if isinstance(output, AllocationClosed) and not self._server.allocation_count:
+                    self._links.on_idle()
         self._set_timer()
 
     def _observe(self, output: Output) -> None:
-        for observer in self._observers:
+        for observer in self._links.observers:
             observer.handle(output)
 
     def _start_loading(self, wanted: LoadCredential) -> None:

@@ -6,7 +6,7 @@ found out by `turnd.network`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -31,11 +31,13 @@ class HostAddresses:
     Attributes:
         interfaces: every packed IP address of the host.
         primary: the packed address per family that leads outside, if any does.
+        listening: what listeners and the metrics port are bound to, wildcards included.
 
     """
 
     interfaces: frozenset[bytes]
-    primary: dict[Family, bytes]
+    primary: Mapping[Family, bytes]
+    listening: frozenset[Address] = frozenset()
 
 
 def relay_ips(config: Config, host: HostAddresses) -> tuple[RelayIp, ...]:
@@ -66,24 +68,15 @@ def _public(config: Config, packed: bytes) -> bytes:
     return of_family
 
 
-def listener_addresses(config: Config, host: HostAddresses) -> frozenset[Address]:
-    """Return every transport address a listener of ours answers on, outside names included."""
-    listen = config.listen
-    endpoints = [*listen.udp, *listen.tcp, *listen.tls, *listen.dtls]
-    if config.metrics.listen is not None:
-        endpoints.append(config.metrics.listen)
+def own_endpoints(config: Config, host: HostAddresses) -> frozenset[Address]:
+    """Return every transport address that something of ours answers on, outside names included."""
     found: set[Address] = set()
     publics = [external.public.packed for external in config.relay.external]
-    for endpoint in endpoints:
-        ips = [endpoint.address.packed, *publics]
-        if endpoint.is_wildcard:
+    for address in host.listening:
+        ips = [address.packed, *publics]
+        if not any(address.packed):
             ips += host.interfaces
-        found |= {Address(packed, endpoint.port) for packed in ips}
-    discovery = nat_discovery(config)
-    if discovery is not None:
-        ports = (discovery.primary.port, discovery.alternate.port)
-        ips = [discovery.primary.packed, discovery.alternate.packed, *publics]
-        found |= {Address(packed, port) for packed in ips for port in ports}
+        found |= {Address(packed, address.port) for packed in ips}
     return frozenset(found)
 
 
@@ -148,7 +141,7 @@ def core_settings(config: Config, host: HostAddresses, *, draining: bool = False
         if auth.oauth_keys
         else "",
         software=config.server.software,
-        denied_endpoints=listener_addresses(config, host),
+        denied_endpoints=own_endpoints(config, host),
         relay_ips=relays,
         relay_ports=(relay.ports.low, relay.ports.high),
         relay_udp=relay.udp,
@@ -179,7 +172,7 @@ def _limits(quota: Quota) -> Limits:
 def peer_policy(config: Config, host: HostAddresses, relays: Sequence[RelayIp]) -> PeerPolicy:
     """Return whom clients may reach."""
     own_relays = frozenset(ip for relay in relays for ip in (relay.local, relay.public))
-    listeners = {address.packed for address in listener_addresses(config, host)}
+    listeners = {address.packed for address in own_endpoints(config, host)}
     return PeerPolicy(
         allow=_ranges(config.peers.allow),
         deny=_ranges(config.peers.deny),
@@ -194,7 +187,7 @@ def datapath_settings(config: Config, host: HostAddresses) -> DatapathSettings:
     relays = relay_ips(config, host)
     return DatapathSettings(
         own_ips=frozenset(ip for relay in relays for ip in (relay.local, relay.public)),
-        denied_endpoints=listener_addresses(config, host),
+        denied_endpoints=own_endpoints(config, host),
         total_bandwidth=config.quota.bandwidth_total,
         preserve_dscp=config.relay.preserve_dscp,
         receive_buffer=config.listen.receive_buffer,

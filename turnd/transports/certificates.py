@@ -21,7 +21,7 @@ from OpenSSL import SSL
 from turnd.transports.pem import CertificateError, KeyPair, load_key_pair, make_self_signed
 from turnd.transports.settings import TlsSettings, TlsVersion
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("turnd")
 
 ALPN_PROTOCOLS = ("stun.turn", "stun.nat-discovery")
 """RFC 7443 §3, in the server's order of preference.
@@ -100,7 +100,7 @@ class CertificateStore:
             raise CertificateError(certificate, f"OpenSSL refuses it: {error}") from error
         self._source = _Source(certificate, key, password)
         log.info(
-            "certificate_loaded",
+            "certificate-loaded",
             certificate=str(certificate),
             not_after=pair.certificate.not_valid_after_utc.isoformat(),
             fingerprint=pair.fingerprint,
@@ -112,7 +112,7 @@ class CertificateStore:
         pair = make_self_signed(names, self._wall_clock())
         self._put_in_force(pair)
         self._source = None
-        log.warning("certificate_self_signed", names=list(names), fingerprint=pair.fingerprint)
+        log.warning("certificate-self-signed", names=list(names), fingerprint=pair.fingerprint)
 
     def reload(self) -> bool:
         """Read the files again; False if the certificate is not from files.
@@ -175,11 +175,11 @@ class CertificateStore:
         now = self._wall_clock()
         not_after = pair.certificate.not_valid_after_utc
         if not_after <= now:
-            event = "certificate_expired"
+            event = "certificate-expired"
         elif not_after - now < _EXPIRY_WARNING:
-            event = "certificate_expires_soon"
+            event = "certificate-expires-soon"
         elif pair.certificate.not_valid_before_utc > now:
-            event = "certificate_not_yet_valid"
+            event = "certificate-not-yet-valid"
         else:
             return
         log.warning(event, certificate=str(path), not_after=not_after.isoformat())

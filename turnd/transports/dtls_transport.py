@@ -39,7 +39,7 @@ from turnd.transports.totals import (
     TransportCounters,
 )
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("turnd")
 
 _SHORTEST_WAIT = 0.01
 """Seconds; OpenSSL's clock and trio's may disagree by a little."""
@@ -155,7 +155,7 @@ class DtlsTransport:
         except DecodeError:
             self._counters.dropped(DtlsDrop.MALFORMED)
         except Exception:
-            log.exception("dtls_session_failed", client=str(five_tuple))
+            log.exception("dtls-session-failed", client=str(five_tuple))
             self._forget(five_tuple, CloseReason.ERROR)
 
     def close_client(self, five_tuple: FiveTuple) -> None:
@@ -278,14 +278,14 @@ class DtlsTransport:
         self._counters.handshake(Transport.DTLS, HandshakeOutcome.COMPLETED)
         self._counters.opened(Transport.DTLS)
         self._datapath.attach(five_tuple, client)
-        log.debug("dtls_session_opened", client=str(five_tuple), **session.description)
+        log.debug("dtls-session-opened", client=str(five_tuple), **session.description)
         return client
 
     def _receive_messages(self, client: _Client, data: bytes) -> None:
         try:
             messages = client.session.receive(data)
         except DtlsError as error:
-            log.debug("dtls_session_broken", client=str(client.five_tuple), detail=str(error))
+            log.debug("dtls-session-broken", client=str(client.five_tuple), detail=str(error))
             self._end(client, CloseReason.RESET)
             return
         self._deliver(client, messages)
@@ -317,7 +317,7 @@ class DtlsTransport:
             else:
                 self._client_due(entry)
         except Exception:
-            log.exception("dtls_session_failed", client=str(entry.five_tuple))
+            log.exception("dtls-session-failed", client=str(entry.five_tuple))
             self._forget(entry.five_tuple, CloseReason.ERROR)
 
     def _handshake_due(self, handshake: _Handshake) -> None:
@@ -343,7 +343,7 @@ class DtlsTransport:
             self._end(client, CloseReason.IDLE)
 
     def _handshake_failed(self, handshake: _Handshake, error: DtlsError) -> None:
-        log.debug("dtls_handshake_failed", client=str(handshake.five_tuple), detail=str(error))
+        log.debug("dtls-handshake-failed", client=str(handshake.five_tuple), detail=str(error))
         self._counters.handshake(Transport.DTLS, HandshakeOutcome.FAILED)
         self._abandon(handshake, CloseReason.HANDSHAKE_FAILED)
 
@@ -365,13 +365,13 @@ class DtlsTransport:
         self._timer.discard(client)
         self._limit.release(five_tuple.client)
         self._counters.closed(Transport.DTLS, reason)
-        log.debug("dtls_session_closed", client=str(five_tuple), reason=reason.value)
+        log.debug("dtls-session-closed", client=str(five_tuple), reason=reason.value)
         try:
             client.session.close()
             self._datapath.detach(five_tuple)
             self._on_client_gone(five_tuple)
         except Exception:
-            log.exception("client_gone_failed", client=str(five_tuple))
+            log.exception("client-gone-failed", client=str(five_tuple))
 
     def _forget(self, five_tuple: FiveTuple, reason: CloseReason) -> None:
         handshake = self._handshakes.get(five_tuple)

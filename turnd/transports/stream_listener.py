@@ -31,7 +31,7 @@ from turnd.transports.timer import Timer
 from turnd.transports.tls_engine import TlsError
 from turnd.transports.totals import CloseReason, Refusal, StreamTotals, TransportCounters
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("turnd")
 
 _BACKLOG = 1024
 
@@ -146,7 +146,7 @@ class StreamTransports:
 
         def on_exhausted(error: OSError) -> None:
             self._counters.refused(_declared(listener), Refusal.DESCRIPTORS)
-            log.warning("accept_out_of_resources", error=error.strerror)
+            log.warning("accept-out-of-resources", error=error.strerror)
 
         await accept_forever(listener.socket, on_accept, on_exhausted)
 
@@ -158,7 +158,7 @@ class StreamTransports:
                 await self._serve_connection(sock, peer, listener, nursery.start_soon)
         except Exception:
             # Sessions have their own handling; this is for what comes before one.
-            log.exception("connection_failed", client=str(peer))
+            log.exception("connection-failed", client=str(peer))
             self._counters.rejected(_declared(listener), CloseReason.ERROR)
         finally:
             self._connections -= 1
@@ -185,7 +185,7 @@ class StreamTransports:
                 self._limit.release(endpoints.client)
         except SetupError as error:
             log.debug(
-                "connection_rejected",
+                "connection-rejected",
                 client=str(endpoints.client),
                 reason=error.reason.value,
                 detail=str(error),
@@ -210,14 +210,14 @@ class StreamTransports:
             reason = await client.run(self._datapath.receive_from_client)
         except DecodeError as error:
             reason = CloseReason.MALFORMED
-            log.debug("stream_malformed", client=str(five_tuple), detail=str(error))
+            log.debug("stream-malformed", client=str(five_tuple), detail=str(error))
         except (OSError, TlsError):
             reason = CloseReason.RESET
         except trio.ClosedResourceError:
             reason = CloseReason.SERVER
         except Exception:
             reason = CloseReason.ERROR
-            log.exception("stream_session_failed", client=str(five_tuple))
+            log.exception("stream-session-failed", client=str(five_tuple))
         finally:
             self._end(client, reason)
 
@@ -233,7 +233,7 @@ class StreamTransports:
         self._timer.set(client, client.last_message_at + self._settings.idle_timeout)
         tls = client.stream.tls
         log.debug(
-            "stream_opened",
+            "stream-opened",
             client=str(client.five_tuple),
             tls_version=tls.version if tls else None,
             alpn=tls.alpn if tls else None,
@@ -250,12 +250,12 @@ class StreamTransports:
         self._timer.discard(client)
         self._counters.closed(client.five_tuple.transport, reason)
         del self._clients[client.five_tuple]
-        log.debug("stream_closed", client=str(client.five_tuple), reason=reason.value)
+        log.debug("stream-closed", client=str(client.five_tuple), reason=reason.value)
         try:
             self._datapath.detach(client.five_tuple)
             self._on_client_gone(client.five_tuple)
         except Exception:
-            log.exception("client_gone_failed", client=str(client.five_tuple))
+            log.exception("client-gone-failed", client=str(client.five_tuple))
 
     def _deadline_passed(self, client: StreamClient) -> None:
         if client.state is StreamState.CLOSING:
@@ -274,7 +274,7 @@ class StreamTransports:
         try:
             return self._has_allocation(client.five_tuple)
         except Exception:
-            log.exception("has_allocation_failed", client=str(client.five_tuple))
+            log.exception("has-allocation-failed", client=str(client.five_tuple))
             return False
 
     def _is_trusted_proxy(self, peer: Address) -> bool:

@@ -24,7 +24,7 @@ from turnd.transports.peer_connection import AllocationMeters, Meter, PeerConnec
 from turnd.transports.settings import TcpRelaySettings
 from turnd.transports.stream_client import DataPeer
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("turnd")
 
 _BACKLOG = 128
 _KEEPALIVE_IDLE = 60
@@ -129,7 +129,7 @@ class TcpRelay:
             relay = self._relays[allocation] = _Relay(self._meters(bandwidth))
         relay.listening.append(listening)
         self._started().start_soon(self._accept_peers, allocation, listening)
-        log.debug("tcp_relay_opened", client=str(five_tuple), relayed=str(relayed.local))
+        log.debug("tcp-relay-opened", client=str(five_tuple), relayed=str(relayed.local))
 
     def close_allocation(self, allocation: int) -> Traffic:
         """Stop listening, close all the allocation's connections, return what was moved."""
@@ -232,7 +232,7 @@ class TcpRelay:
             self._peer_arrived(allocation, sock, peer)
 
         def on_exhausted(error: OSError) -> None:
-            log.warning("peer_accept_out_of_resources", error=error.strerror)
+            log.warning("peer-accept-out-of-resources", error=error.strerror)
 
         try:
             await accept_forever(listening, on_accept, on_exhausted)
@@ -250,7 +250,7 @@ class TcpRelay:
             try:
                 connection_id = self._events.peer_arrived(allocation, peer)
             except Exception:
-                log.exception("peer_arrived_failed", peer=str(peer))
+                log.exception("peer-arrived-failed", peer=str(peer))
         if connection_id is None or allocation not in self._relays:
             # RFC 6062 §5.3: without a permission, close immediately after accepting.
             sock.close()
@@ -284,7 +284,7 @@ def _tell(callback: Callable[[int], None], connection_id: int) -> None:
     try:
         callback(connection_id)
     except Exception:
-        log.exception("tcp_relay_callback_failed", connection_id=connection_id)
+        log.exception("tcp-relay-callback-failed", connection_id=connection_id)
 
 
 def _relay_socket(local: Address) -> socket.socket:

@@ -1,0 +1,5 @@
+"""`python -m turnd`."""
+
+from turnd.cli import main
+
+main()
