@@ -178,8 +178,8 @@ def _serve(config: Config, reload: Callable[[], Config] | None, demo: Demo | Non
     try:
         trio.run(serve)
     except* _START_ERRORS as group:
-        for error in leaves(group):
-            click.echo(f"error: {error}", err=True)
+        for reason in leaves(group):
+            click.echo(f"error: {reason}", err=True)
         code = 1
     return code
 

@@ -181,7 +181,7 @@ def test_a_self_signed_certificate_names_hosts_and_addresses_and_is_announced() 
     store = CertificateStore(TlsSettings(), wall_clock=lambda: NOW)
     with structlog.testing.capture_logs() as logs:
         store.make_self_signed(["turn.example", "192.0.2.1", "2001:db8::1"])
-    assert [entry["event"] for entry in logs] == ["certificate_self_signed"]
+    assert [entry["event"] for entry in logs] == ["certificate-self-signed"]
     # Python's own reading of it, so that not only our writer says so.
     names = ssl_view(store)["subjectAltName"]
     assert names == (
@@ -216,10 +216,10 @@ def ssl_view(store: CertificateStore) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("now_offset", "event"),
     [
-        (datetime.timedelta(days=-1), "certificate_not_yet_valid"),
+        (datetime.timedelta(days=-1), "certificate-not-yet-valid"),
         (datetime.timedelta(days=1), None),
-        (datetime.timedelta(days=360), "certificate_expires_soon"),
-        (datetime.timedelta(days=366), "certificate_expired"),
+        (datetime.timedelta(days=360), "certificate-expires-soon"),
+        (datetime.timedelta(days=366), "certificate-expired"),
     ],
 )
 def test_a_certificate_outside_its_time_is_used_and_warned_of(
