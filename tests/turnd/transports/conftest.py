@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from transport_fakes import FakeRoad
 
+from tests.turnd.transports.transport_fakes import FakeRoad
 from turnd.transports.certificates import CertificateStore
 from turnd.transports.settings import TlsSettings
 

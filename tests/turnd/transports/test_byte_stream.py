@@ -114,6 +114,27 @@ async def test_eof_follows_what_is_queued(pair: Pair) -> None:
     assert await pair.stream.receive() == b"other direction"
 
 
+async def test_data_in_the_same_segment_as_the_end_of_the_handshake_is_received(
+    pair: Pair, certificates: CertificateStore, nursery: trio.Nursery
+) -> None:
+    context = ssl.create_default_context(cadata=certificates.key_pair.to_pem().decode())
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    nursery.start_soon(pair.stream.start_tls, certificates.tls_context)
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            await pair.far.send_all(outgoing.read())
+            incoming.write(await pair.far.receive_some())
+    client.write(b"with the Finished")
+    await pair.far.send_all(outgoing.read())
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    with trio.fail_after(5):
+        assert await pair.stream.receive() == b"with the Finished"
+
+
 async def test_tls_goes_on_reading_after_its_own_close_notify(
     pair: Pair, certificates: CertificateStore
 ) -> None:

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 import trio
-from transport_fakes import FakeRoad, start_s_client
 
 from stun import Address
+from tests.turnd.transports.transport_fakes import FakeRoad, start_s_client
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.transports.certificates import CertificateStore
 from turnd.transports.dtls_transport import DtlsTransport

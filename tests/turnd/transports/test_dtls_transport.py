@@ -9,9 +9,17 @@ import pytest
 import trio
 import trio.testing
 from OpenSSL import SSL
-from transport_fakes import BINDING_REQUEST, CLIENT, DTLS, SERVER, UDP, DtlsClient, FakeRoad
 
 from stun import Address
+from tests.turnd.transports.transport_fakes import (
+    BINDING_REQUEST,
+    CLIENT,
+    DTLS,
+    SERVER,
+    UDP,
+    DtlsClient,
+    FakeRoad,
+)
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.transports.certificates import CertificateStore
 from turnd.transports.dtls_cookie import KEY_LIFETIME
@@ -422,6 +430,9 @@ async def test_sessions_are_bounded_per_address(
     assert dtls.totals().refused == {(Transport.DTLS, Refusal.ADDRESS_LIMIT): 1}
     other_host = FiveTuple(Transport.DTLS, Address.parse("198.51.100.8", 1), SERVER)
     connect(dtls, road, DtlsClient(), other_host)
+    dtls.close_client(DTLS)
+    road.take_records()
+    connect(dtls, road, DtlsClient(), OTHER_PORT)
 
 
 async def test_a_client_that_offers_nothing_acceptable_gets_an_alert_and_is_forgotten(

@@ -16,9 +16,14 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from transport_fakes import BINDING_REQUEST, CHANNEL_DATA, FakeRoad, start_s_client
 
 from stun import Address
+from tests.turnd.transports.transport_fakes import (
+    BINDING_REQUEST,
+    CHANNEL_DATA,
+    FakeRoad,
+    start_s_client,
+)
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.transports.accept import accept_forever
 from turnd.transports.certificates import CertificateStore
@@ -442,6 +447,10 @@ async def test_connections_are_bounded_per_address_as_the_proxy_gives_it(server:
         assert await ended(second)
         await other.send_all(V1.replace(b"113.9", b"113.10") + BINDING_REQUEST)
         await receive_exactly(other, 20)
+    await server.closed(Transport.TCP, CloseReason.CLIENT, 2)
+    async with await server.connect() as again:
+        await again.send_all(V1 + BINDING_REQUEST)
+        await receive_exactly(again, 20)
     assert transports.totals().refused == {(Transport.TCP, Refusal.ADDRESS_LIMIT): 1}
 
 
@@ -585,6 +594,19 @@ async def test_a_stream_that_holds_an_allocation_may_be_silent(
         road.holders.clear()
         mock_clock.jump(61)
         await wait_for(lambda: transports.connection_count == 0)
+
+
+async def test_a_stream_without_an_allocation_stays_open_while_it_sends_messages(
+    server: Server, road: FakeRoad, mock_clock: trio.testing.MockClock
+) -> None:
+    transports = await server.start(StreamSettings(idle_timeout=60))
+    async with await server.connect() as client:
+        for count in range(1, 6):
+            await client.send_all(BINDING_REQUEST)
+            await wait_for(lambda: len(road.received) == count)  # noqa: B023
+            mock_clock.jump(50)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+        assert transports.connection_count == 1
 
 
 async def test_half_messages_do_not_keep_a_stream_open(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import struct
@@ -10,9 +11,9 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from transport_fakes import BINDING_REQUEST, FakeRoad
 
 from stun import Address
+from tests.turnd.transports.transport_fakes import BINDING_REQUEST, FakeRoad
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, RelayUnavailableError, Traffic
 from turnd.transports.certificates import CertificateStore
@@ -235,12 +236,15 @@ async def test_a_peer_that_does_not_answer_is_unreachable_after_30_seconds(
 async def test_closing_a_connection_that_is_being_made_reports_nothing(world: World) -> None:
     listening, fillers = full_listener()
     address = Address.from_sockaddr(listening.getsockname())
+    descriptors = len(os.listdir("/proc/self/fd"))
     world.relay.connect(ALLOCATION, 99, RelayedAddress(*[world.relayed] * 2), address)
     await trio.testing.wait_all_tasks_blocked()
+    assert len(os.listdir("/proc/self/fd")) == descriptors + 1
     world.relay.close_connection(99)
     world.relay.close_connection(99)
     await trio.testing.wait_all_tasks_blocked()
     assert world.relay.connection_count == 0
+    assert len(os.listdir("/proc/self/fd")) == descriptors
     assert (world.core.unreachable, world.core.connected, world.core.closed) == ([], [], [])
     for sock in (listening, *fillers):
         sock.close()
@@ -358,7 +362,25 @@ async def test_a_half_close_is_passed_on_and_the_other_half_goes_on(world: World
     assert world.streams.totals().closed == {(Transport.TCP, CloseReason.RELAY_CLOSED): 1}
 
 
-async def test_an_end_that_stays_silent_after_half_a_close_is_closed(
+@pytest.mark.parametrize("closing", ["client", "peer"])
+async def test_an_end_that_says_nothing_after_half_a_close_is_closed(
+    world: World, mock_clock: trio.testing.MockClock, closing: str
+) -> None:
+    client, peer = await world.joined()
+    first, other = (client, peer) if closing == "client" else (peer, client)
+    async with client, peer:
+        mock_clock.jump(100)  # before, silence is nobody's business
+        await first.send_eof()
+        assert await other.receive_some() == b""
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        mock_clock.jump(59)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert world.core.closed == []
+        mock_clock.jump(2)
+        await world.core.wait_for("closed")
+
+
+async def test_data_after_half_a_close_puts_the_end_off(
     world: World, mock_clock: trio.testing.MockClock
 ) -> None:
     client, peer = await world.joined()
