@@ -14,21 +14,21 @@ class Pace:
     """A token bucket that may go into debt.
 
     Args:
-        rate: bytes per second, 0 for no limit.
+        rate: bytes per second, 0 for no limit; may be changed later.
         now: monotonic seconds.
 
     """
 
     def __init__(self, rate: int, now: float) -> None:
-        self._rate = rate
+        self.rate = rate
         self._tokens = rate * _BURST
         self._updated_at = now
 
     def delay(self, size: int, now: float) -> float:
         """Take `size` bytes out; return the seconds to wait before passing them on."""
-        if not self._rate:
+        if not self.rate:
             return 0.0
-        refilled = self._tokens + (now - self._updated_at) * self._rate
-        self._tokens = min(refilled, self._rate * _BURST) - size
+        refilled = self._tokens + (now - self._updated_at) * self.rate
+        self._tokens = min(refilled, self.rate * _BURST) - size
         self._updated_at = now
-        return max(0.0, -self._tokens / self._rate)
+        return max(0.0, -self._tokens / self.rate)

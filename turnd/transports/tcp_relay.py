@@ -91,6 +91,11 @@ class TcpRelay:
         """Peer connections, those being established included."""
         return len(self._allocation_of)
 
+    def reconfigure(self, settings: TcpRelaySettings) -> None:
+        """Put other bounds in force; connections that stand stay."""
+        self._settings = settings
+        self._total_to_peer.rate = self._total_to_client.rate = settings.total_bandwidth
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the relay's tasks until cancelled; then close every socket."""
         try:
@@ -156,7 +161,7 @@ class TcpRelay:
         The outcome comes back as `TcpRelayEvents.peer_connected` or `peer_unreachable`.
         """
         relay = self._relays.get(allocation)
-        if relay is None or self.connection_count >= self._settings.max_connections:
+        if relay is None or not self._has_room(relay):
             self._started().start_soon(self._tell_unreachable, connection_id)
             return
         relay.connections.add(connection_id)
@@ -181,6 +186,12 @@ class TcpRelay:
         connection = self._forget(connection_id)
         if connection is not None:
             connection.close()
+
+    def _has_room(self, relay: _Relay) -> bool:
+        return (
+            self.connection_count < self._settings.max_connections
+            and len(relay.connections) < self._settings.max_connections_per_allocation
+        )
 
     def _meters(self, bandwidth: int) -> AllocationMeters:
         now = trio.current_time()
@@ -246,7 +257,8 @@ class TcpRelay:
             sock.close()
             return
         connection_id = None
-        if self.connection_count < self._settings.max_connections:
+        relay = self._relays.get(allocation)
+        if relay is not None and self._has_room(relay):
             try:
                 connection_id = self._events.peer_arrived(allocation, peer)
             except Exception:

@@ -472,10 +472,12 @@ async def test_a_reader_that_stops_stops_the_writer_and_loses_nothing(world: Wor
             received += size
 
 
-async def test_bandwidth_is_held_to_the_limit(world: World) -> None:
+@pytest.mark.parametrize(("own", "total"), [(200_000, 0), (0, 200_000), (300_000, 200_000)])
+async def test_bandwidth_is_held_to_the_lower_limit(world: World, own: int, total: int) -> None:
     world.relay.close_allocation(ALLOCATION)
     world.relayed = free_address()
-    world.open(bandwidth=200_000)
+    world.relay.reconfigure(TcpRelaySettings(total_bandwidth=total))
+    world.open(bandwidth=own)
     client, peer = await world.joined()
     async with client, peer:
         began = trio.current_time()
@@ -485,11 +487,18 @@ async def test_bandwidth_is_held_to_the_limit(world: World) -> None:
         assert trio.current_time() - began >= 0.5
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [TcpRelaySettings(max_connections=1), TcpRelaySettings(max_connections_per_allocation=1)],
+)
 async def test_connections_are_bounded(
-    road: FakeRoad, certificates: CertificateStore, nursery: trio.Nursery
+    road: FakeRoad,
+    certificates: CertificateStore,
+    nursery: trio.Nursery,
+    settings: TcpRelaySettings,
 ) -> None:
     world = World(road, certificates)
-    await world.start(nursery, TcpRelaySettings(max_connections=1))
+    await world.start(nursery, settings)
     world.open()
     async with await world.peer() as first:
         await world.core.wait_for("arrived")
