@@ -244,6 +244,7 @@ class Application:
         self._datapath.reconfigure(datapath_settings(config, self._host))
         self._streams.reconfigure(stream_settings(config))
         self._dtls.reconfigure(dtls_settings(config))
+        self._tcp_relay.reconfigure(tcp_relay_settings(config))
         for section in ("listen", "metrics", "nat_discovery"):
             if getattr(old, section) != getattr(config, section):
                 log.warning("needs-restart", section=section, detail="sockets stay as they are")

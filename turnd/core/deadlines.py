@@ -43,7 +43,7 @@ class Deadlines(Generic[K]):
 
     def pop_due(self, now: float) -> list[K]:
         """Remove and return the keys whose deadline has come, in order of deadlines."""
-        due: list[K] = []
+        due: list[tuple[float, K]] = []
         while self._heap and self._heap[0][0] <= now:
             when, _, key = heapq.heappop(self._heap)
             if self._entries.get(key) == when:
@@ -53,10 +53,12 @@ class Deadlines(Generic[K]):
                 continue
             if deadline <= now:
                 del self._deadlines[key]
-                due.append(key)
+                due.append((deadline, key))
             elif key not in self._entries:
                 self._push(key, deadline)
-        return due
+        # An entry may have come up late: its deadline had moved, though not past `now`.
+        due.sort(key=lambda entry: entry[0])
+        return [key for _, key in due]
 
     def _push(self, key: K, deadline: float) -> None:
         self._count += 1

@@ -1,0 +1,343 @@
+"""RFC 8656 §7.2."""
+
+from collections import Counter
+
+import pytest
+
+from stun import Address, Family, Method, RawAttribute
+from stun import attributes as a
+from tests.turnd.core.kit import (
+    CLIENT,
+    REALM,
+    RELAY_IP,
+    RELAY_IP6,
+    UDP,
+    World,
+    credential,
+)
+from turnd.core.five_tuple import Transport
+from turnd.core.outputs import AllocationClosed, AllocationOpened, Transmit
+from turnd.core.settings import Limits, RelayIp
+from turnd.core.tables import Traffic
+
+
+def test_success_names_relay_lifetime_and_mapped_address() -> None:
+    world = World()
+    reply = world.client().allocated()
+    relayed = reply.message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    assert relayed.packed == RELAY_IP
+    assert 49152 <= relayed.port <= 65535
+    assert relayed in world.tables.relays
+    assert reply.message.get(a.LIFETIME) == 600
+    assert reply.message.get(a.XOR_MAPPED_ADDRESS) == CLIENT
+    (opened,) = reply.events(AllocationOpened)
+    assert (opened.username, opened.realm, opened.lifetime) == ("alice", REALM, 600)
+
+
+def test_retransmission_gets_the_same_answer_and_no_second_allocation() -> None:
+    world = World()
+    client = world.client()
+    client.learn_nonce()
+    data = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)])
+    answers = [
+        [
+            o.data
+            for o in world.server.receive(data, client.five_tuple, world.now + t)
+            if isinstance(o, Transmit)
+        ]
+        for t in (0, 0.5, 1.5, 39)
+    ]
+    assert answers == [answers[0]] * 4
+    assert world.server.allocation_count == 1
+
+
+def test_another_allocate_on_the_same_five_tuple_is_a_mismatch() -> None:
+    client = World().client()
+    client.allocated()
+    assert client.allocate().code == 437
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code"),
+    [
+        ((), 400),
+        ((a.REQUESTED_TRANSPORT.of(99),), 442),
+        ((a.REQUESTED_TRANSPORT.code, b"\x11\0"), 400),
+        ((a.REQUESTED_TRANSPORT.of(6),), 400),  # a TCP allocation by a UDP client
+        ((a.REQUESTED_TRANSPORT.of(UDP), (0x7FFE, b"")), 420),
+        (
+            (
+                a.REQUESTED_TRANSPORT.of(UDP),
+                a.EVEN_PORT.of(False),
+                a.RESERVATION_TOKEN.of(bytes(8)),
+            ),
+            400,
+        ),
+        (
+            (
+                a.REQUESTED_TRANSPORT.of(UDP),
+                a.RESERVATION_TOKEN.of(bytes(8)),
+                a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV4),
+            ),
+            400,
+        ),
+        (
+            (
+                a.REQUESTED_TRANSPORT.of(UDP),
+                a.RESERVATION_TOKEN.of(bytes(8)),
+                a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6),
+            ),
+            400,
+        ),
+        ((a.REQUESTED_TRANSPORT.of(UDP), a.RESERVATION_TOKEN.of(bytes(8))), 508),
+        (
+            (
+                a.REQUESTED_TRANSPORT.of(UDP),
+                a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV4),
+                a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6),
+            ),
+            400,
+        ),
+        (
+            (
+                a.REQUESTED_TRANSPORT.of(UDP),
+                a.EVEN_PORT.of(True),
+                a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6),
+            ),
+            400,
+        ),
+        ((a.REQUESTED_TRANSPORT.of(UDP), a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV4)), 400),
+        ((a.REQUESTED_TRANSPORT.of(UDP), a.MOBILITY_TICKET.of(b"")), 405),
+    ],
+)
+def test_checks_of_section_7_2(attributes: tuple[RawAttribute, ...], code: int) -> None:
+    if attributes and isinstance(attributes[0], int):
+        attributes = (attributes,)  # type: ignore[assignment]
+    world = World()
+    reply = world.client().request(Method.ALLOCATE, *attributes)
+    assert reply.code == code
+    assert world.server.allocation_count == 0
+    assert not world.tables.relays
+
+
+def test_unknown_attributes_are_named() -> None:
+    reply = World().client().allocate((0x7FFE, b""), (0x7FFD, b"x"), (0xFFFE, b"optional"))
+    assert reply.code == 420
+    assert reply.message.get(a.UNKNOWN_ATTRIBUTES) == (0x7FFE, 0x7FFD)
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [(None, 600), (1, 600), (0, 600), (600, 600), (777, 777), (3600, 3600), (9999, 3600)],
+)
+def test_lifetime_is_between_default_and_maximum(asked: int | None, granted: int) -> None:
+    attributes = [] if asked is None else [a.LIFETIME.of(asked)]
+    assert World().client().allocated(*attributes).message.get(a.LIFETIME) == granted
+
+
+def test_ipv6_relay_on_request() -> None:
+    reply = World().client().allocated(a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6))
+    relayed = reply.message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    assert relayed.packed == RELAY_IP6
+
+
+def test_family_without_relay_address_is_not_supported() -> None:
+    world = World(relay_ips=(RelayIp(RELAY_IP, RELAY_IP),))
+    assert world.client().allocate(a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6)).code == 440
+    only_ipv6 = World(relay_ips=(RelayIp(RELAY_IP6, RELAY_IP6),))
+    assert only_ipv6.client().allocate().code == 440
+
+
+def test_additional_family_gives_two_relays() -> None:
+    reply = World().client().allocated(a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6))
+    families = [address.family for address in reply.message.get_all(a.XOR_RELAYED_ADDRESS)]
+    assert families == [Family.IPV4, Family.IPV6]
+
+
+def test_additional_family_that_fails_is_told_in_a_success() -> None:
+    world = World(relay_ips=(RelayIp(RELAY_IP, RELAY_IP),))
+    reply = world.client().allocated(a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6))
+    assert len(reply.message.get_all(a.XOR_RELAYED_ADDRESS)) == 1
+    failure = reply.message.get(a.ADDRESS_ERROR_CODE)
+    assert failure is not None
+    assert (failure.family, failure.code) == (Family.IPV6, 440)
+
+
+def test_even_port_is_even() -> None:
+    world = World()
+    for port in range(1, 20):
+        reply = world.client(port).allocated(a.EVEN_PORT.of(False))
+        relayed = reply.message.get(a.XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        assert relayed.port % 2 == 0
+        assert not reply.message.has(a.RESERVATION_TOKEN)
+
+
+def reserve(world: World) -> tuple[Address, bytes]:
+    reply = world.client().allocated(a.EVEN_PORT.of(True))
+    relayed = reply.message.get(a.XOR_RELAYED_ADDRESS)
+    token = reply.message.get(a.RESERVATION_TOKEN)
+    assert relayed is not None
+    assert token is not None
+    assert relayed.port % 2 == 0
+    assert world.tables.reserved == {relayed.with_port(relayed.port + 1)}
+    return relayed, token
+
+
+def test_reserved_port_is_had_for_its_token_once() -> None:
+    world = World()
+    relayed, token = reserve(world)
+    world.advance(29)
+    reply = world.client(41000).allocated(a.RESERVATION_TOKEN.of(token))
+    assert reply.message.get(a.XOR_RELAYED_ADDRESS) == relayed.with_port(relayed.port + 1)
+    assert not world.tables.reserved
+    assert world.client(42000).allocate(a.RESERVATION_TOKEN.of(token)).code == 508
+
+
+def test_reservation_is_held_for_30_seconds_and_then_let_go() -> None:
+    world = World()
+    _, token = reserve(world)
+    world.advance(30)
+    assert not world.tables.reserved
+    assert world.client(41000).allocate(a.RESERVATION_TOKEN.of(token)).code == 508
+
+
+def test_ports_are_spread_over_the_whole_range() -> None:
+    world = World(relay_ports=(50000, 50999))
+    ports = Counter[int]()
+    for port in range(1000, 1200):
+        relayed = world.client(port).allocated().message.get(a.XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        ports[(relayed.port - 50000) // 250] += 1
+    assert sum(ports.values()) == 200
+    assert all(count > 25 for count in ports.values())
+
+
+def test_port_of_another_program_is_passed_over() -> None:
+    world = World(relay_ports=(50000, 50003))
+    world.tables.in_use = {50000, 50001, 50002}
+    relayed = world.client().allocated().message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    assert relayed.port == 50003
+
+
+def test_no_port_left_is_insufficient_capacity_and_a_freed_one_is_used_again() -> None:
+    world = World(relay_ports=(50000, 50001))
+    clients = [world.client(port) for port in (1, 2, 3)]
+    clients[0].allocated()
+    clients[1].allocated()
+    assert clients[2].allocate().code == 508
+    assert clients[0].refresh(0).code == 0
+    assert clients[2].allocate().code == 0
+
+
+def test_system_without_resources_is_insufficient_capacity() -> None:
+    world = World()
+    world.tables.broken = True
+    assert world.client().allocate().code == 508
+    world.tables.broken = False
+    assert world.client().allocate().code == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"limits": Limits(allocations=2)},
+        {"limits": Limits(allocations_per_address=2)},
+        {"realms": {REALM: Limits(allocations=2)}},
+        {"realms": {REALM: Limits(allocations_per_user=2)}},
+    ],
+    ids=["total", "per address", "per realm", "per user"],
+)
+@pytest.mark.parametrize(
+    "way_out", ["refresh-zero", "expired", "client-gone", "failed", "shutdown"]
+)
+def test_quota_is_kept_and_released_once_on_every_way_out(
+    changes: dict[str, object], way_out: str
+) -> None:
+    world = World(**changes)
+    first = world.client(1, transport=Transport.TCP)
+    first.allocated()
+    world.client(2).allocated(a.LIFETIME.of(3600))
+    assert world.client(3).allocate().code == 486
+    outputs = {
+        "refresh-zero": lambda: first.refresh(0).outputs,
+        "expired": lambda: world.advance(600),
+        "client-gone": lambda: world.server.client_gone(first.five_tuple, world.now),
+        "failed": lambda: world.server.fail(first.five_tuple, world.now),
+        "shutdown": lambda: world.server.close_all(world.now),
+    }[way_out]()
+    closed = [output for output in outputs if isinstance(output, AllocationClosed)]
+    assert closed[0].reason == way_out
+    assert closed[0].traffic == Traffic(1, 2, 3, 4)
+    # A second end of the same thing must not release a second time.
+    assert world.server.client_gone(first.five_tuple, world.now) == []
+    assert world.server.fail(first.five_tuple, world.now) == []
+    free = 2 if way_out == "shutdown" else 1
+    codes = [world.client(port).allocate().code for port in range(10, 13)]
+    assert codes == [0] * free + [486] * (3 - free)
+
+
+def test_quota_counts_the_person_behind_a_time_limited_name() -> None:
+    world = World(realms={REALM: Limits(allocations_per_user=1)})
+    for name in ("1:carol", "2:carol"):
+        world.source.users[REALM, name] = credential(REALM, name, "p", owner="carol")
+    codes = []
+    for port, name in enumerate(("1:carol", "2:carol")):
+        client = world.client(1000 + port, user=name)
+        client.password = "p"
+        codes.append(client.allocate().code)
+    assert codes == [0, 486]
+
+
+def test_bandwidth_limit_of_the_realm_reaches_the_engine() -> None:
+    world = World(realms={REALM: Limits(bandwidth=12345)})
+    world.client().allocated()
+    assert list(world.tables.bandwidth.values()) == [12345]
+
+
+def test_draining_server_refuses_new_allocations_and_keeps_old_ones() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    world.reconfigure(draining=True)
+    assert world.client(2).allocate().code == 508
+    assert client.refresh().code == 0
+
+
+def test_client_is_sent_to_an_alternate_server_of_its_family() -> None:
+    servers = (Address.parse("203.0.113.9", 3478), Address.parse("2001:db8::9", 3478))
+    world = World(alternate_servers=servers)
+    reply = world.client().allocate()
+    assert reply.code == 300
+    assert reply.message.get(a.ALTERNATE_SERVER) == servers[0]
+    reply = world.client(host="2001:db8::77").allocate()
+    assert reply.message.get(a.ALTERNATE_SERVER) == servers[1]
+
+
+def test_client_that_is_one_of_our_relays_is_refused() -> None:
+    world = World()
+    relayed = world.client().allocated().message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    nested = world.client(relayed.port, host=relayed.host)
+    assert nested.allocate().code == 403
+
+
+def test_external_address_is_what_clients_are_told() -> None:
+    public = Address.parse("203.0.113.5").packed
+    world = World(relay_ips=(RelayIp(RELAY_IP, public),))
+    relayed = world.client().allocated().message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    assert relayed.packed == public
+    assert Address(RELAY_IP, relayed.port) in world.tables.relays
+
+
+def test_relay_is_on_the_address_the_client_talks_to_if_it_can_be() -> None:
+    other = Address.parse("192.0.2.99").packed
+    world = World(relay_ips=(RelayIp(other, other), RelayIp(RELAY_IP, RELAY_IP)))
+    for port in range(1, 10):
+        relayed = world.client(port).allocated().message.get(a.XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        assert relayed.packed == RELAY_IP

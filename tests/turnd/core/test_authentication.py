@@ -1,0 +1,324 @@
+"""RFC 8489 §9.2.4, RFC 7635 §4."""
+
+import attrs
+import pytest
+
+from stun import IntegrityAlgorithm, Message, MessageClass, Method, RawAttribute
+from stun import attributes as a
+from stun.credentials import SecurityFeature, nonce_features, userhash
+from stun.values import MD5, SHA256
+from tests.turnd.core.kit import (
+    OTHER_REALM,
+    PEER,
+    REALM,
+    UDP,
+    Reply,
+    World,
+    credential,
+)
+from turnd.core.credentials import Credential
+from turnd.core.outputs import LoadCredential, RequestAnswered, Transmit
+
+SHA1_INTEGRITY, SHA256_INTEGRITY = a.MESSAGE_INTEGRITY, a.MESSAGE_INTEGRITY_SHA256
+
+
+def test_request_without_integrity_is_challenged() -> None:
+    reply = World().client().learn_nonce()
+    message = reply.message
+    assert message.get(a.REALM) == REALM
+    assert message.get(a.PASSWORD_ALGORITHMS) == (SHA256, MD5)
+    nonce = message.get(a.NONCE)
+    assert nonce is not None
+    features = SecurityFeature.PASSWORD_ALGORITHMS | SecurityFeature.USERNAME_ANONYMITY
+    assert nonce_features(nonce) == features
+    assert not message.has(SHA1_INTEGRITY)
+    assert not message.has(a.SOFTWARE)
+
+
+def test_challenge_is_small() -> None:
+    world = World(software="turnd with a long name" * 4)
+    client = world.client()
+    request = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)], signed=False)
+    (answer,) = [
+        o for o in world.server.receive(request, client.five_tuple, 0) if isinstance(o, Transmit)
+    ]
+    assert len(answer.data) < 5 * len(request)
+
+
+def test_nonces_of_two_addresses_differ() -> None:
+    world = World()
+    one, two = world.client(1000), world.client(1001)
+    assert one.learn_nonce().message.get(a.NONCE) != two.learn_nonce().message.get(a.NONCE)
+
+
+@pytest.mark.parametrize("missing", [a.USERNAME, a.REALM, a.NONCE])
+def test_integrity_without_its_companions_is_a_bad_request(missing: object) -> None:
+    client = World().client()
+    client.learn_nonce()
+    listed = {
+        a.USERNAME: a.USERNAME.of("alice"),
+        a.REALM: a.REALM.of(REALM),
+        a.NONCE: a.NONCE.of(client.nonce),
+    }
+    attributes = [value for kind, value in listed.items() if kind is not missing]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())]))
+    assert reply.code == 400
+    # RFC 8489 §9.2.4: none of these in that answer.
+    for kind in (a.USERNAME, a.NONCE, a.REALM, SHA1_INTEGRITY):
+        assert not reply.message.has(kind)
+
+
+@pytest.mark.parametrize("password", ["wrong", ""])
+def test_wrong_password_is_unauthenticated(password: str) -> None:
+    client = World().client()
+    client.password = password
+    reply = client.allocate()
+    assert reply.code == 401
+    assert reply.message.has(a.NONCE)
+    assert not reply.message.has(SHA1_INTEGRITY)
+    (event,) = reply.events(RequestAnswered)
+    assert event.reason == "wrong password"
+    assert event.username == ""
+
+
+def test_unknown_user_is_unauthenticated() -> None:
+    assert World().client(user="mallory").allocate().code == 401
+
+
+def test_user_of_another_realm_is_unauthenticated() -> None:
+    world = World()
+    del world.source.users[OTHER_REALM, "alice"]
+    assert world.client(realm=OTHER_REALM).allocate().code == 401
+
+
+def test_realm_that_is_not_ours_is_unauthenticated_and_ours_is_named() -> None:
+    reply = World().client(realm="nowhere.example").allocate()
+    assert reply.code == 401
+    assert reply.message.get(a.REALM) == REALM
+
+
+def test_nonce_ends_with_its_lifetime_and_the_answer_brings_another() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    world.now += 601
+    world.wall += 601
+    reply = client.refresh()
+    assert reply.code == 438
+    fresh = reply.message.get(a.NONCE)
+    assert fresh not in {None, client.nonce}
+    assert reply.message.has(a.REALM)
+    assert reply.message.has(a.PASSWORD_ALGORITHMS)
+    assert fresh is not None
+    client.nonce = fresh
+    assert client.refresh().code == 0
+
+
+@pytest.mark.parametrize(
+    "nonce", [b"", b"made up", b"obMatJos2wAAA", b"obMatJos2wAAA!!!", b"obMatJos2AAAAAAAA"]
+)
+def test_made_up_nonce_is_stale_and_looks_nobody_up(nonce: bytes) -> None:
+    world = World()
+    client = world.client()
+    client.nonce = nonce or b"x"
+    assert client.allocate().code == 438
+    assert world.source.looked_up == 0
+
+
+def test_nonce_of_another_client_is_stale() -> None:
+    world = World()
+    one, two = world.client(1000), world.client(1001)
+    one.learn_nonce()
+    two.nonce = one.nonce
+    assert two.allocate().code == 438
+
+
+def test_features_of_a_nonce_cannot_be_taken_away() -> None:
+    client = World().client()
+    client.learn_nonce()
+    client.nonce = client.nonce.replace(b"obMatJos2wAAA", b"obMatJos2AAAA")
+    assert client.allocate().code == 438
+
+
+@pytest.mark.parametrize(
+    ("sha256", "answered_with", "not_with"),
+    [(False, SHA1_INTEGRITY, SHA256_INTEGRITY), (True, SHA256_INTEGRITY, SHA1_INTEGRITY)],
+)
+def test_answers_carry_the_integrity_the_request_calls_for(
+    sha256: bool, answered_with: object, not_with: object
+) -> None:
+    client = World().client()
+    client.sha256 = sha256
+    reply = client.allocated()
+    codes = {code for code, _ in reply.message.attributes}
+    assert answered_with.code in codes  # type: ignore[attr-defined]
+    assert not_with.code not in codes  # type: ignore[attr-defined]
+    algorithm = IntegrityAlgorithm.SHA256 if sha256 else IntegrityAlgorithm.SHA1
+    assert reply.message.verify(algorithm, client.key())
+    for kind in (a.REALM, a.NONCE, a.USERNAME):
+        assert not reply.message.has(kind)
+
+
+def _with_algorithms(world: World, *attributes: RawAttribute) -> Reply:
+    client = world.client()
+    client.learn_nonce()
+    return client.request(Method.ALLOCATE, a.REQUESTED_TRANSPORT.of(UDP), *attributes)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        (a.PASSWORD_ALGORITHM.of(MD5),),
+        (a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),),
+        (a.PASSWORD_ALGORITHMS.of((MD5,)), a.PASSWORD_ALGORITHM.of(MD5)),
+        (a.PASSWORD_ALGORITHMS.of((MD5, SHA256)), a.PASSWORD_ALGORITHM.of(MD5)),
+        (
+            a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),
+            a.PASSWORD_ALGORITHM.of(attrs.evolve(MD5, number=9)),
+        ),
+    ],
+    ids=["algorithm alone", "list alone", "shortened", "reordered", "not of the list"],
+)
+def test_tampering_with_password_algorithms_is_a_bad_request(
+    attributes: tuple[RawAttribute, ...],
+) -> None:
+    assert _with_algorithms(World(), *attributes).code == 400
+
+
+def test_md5_chosen_from_the_list_is_answered_with_sha256_integrity() -> None:
+    attributes = (a.PASSWORD_ALGORITHMS.of((SHA256, MD5)), a.PASSWORD_ALGORITHM.of(MD5))
+    reply = _with_algorithms(World(), *attributes)
+    assert reply.code == 0
+    assert reply.message.has(SHA256_INTEGRITY)
+
+
+def test_md5_is_refused_where_sha256_alone_is_configured() -> None:
+    world = World(password_algorithms=(SHA256,))
+    assert world.client().allocate().code == 401
+    client = world.client()
+    client.sha256 = True
+    assert client.allocate().code == 0
+
+
+def test_userhash_stands_for_the_user_name() -> None:
+    world = World()
+    client = world.client()
+    client.learn_nonce()
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.USERHASH.of(userhash("alice", REALM)),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+    ]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())]))
+    assert reply.code == 0
+
+
+def test_origin_chooses_the_realm() -> None:
+    client = World().client()
+    data = client.encode(Method.ALLOCATE, [a.ORIGIN.of("https://other.example")], signed=False)
+    assert client.send(data).message.get(a.REALM) == OTHER_REALM
+
+
+def test_every_alternative_of_a_credential_is_tried() -> None:
+    world = World()
+    old = credential(REALM, "alice", "old secret")
+    world.source.users[REALM, "alice"] = credential(
+        REALM, "alice", "new secret", alternatives=(old,)
+    )
+    for port, password in ((1, "new secret"), (2, "old secret")):
+        client = world.client(port)
+        client.password = password
+        assert client.allocate().code == 0
+    client = world.client(3)
+    client.password = "older secret"
+    assert client.allocate().code == 401
+
+
+def test_call_is_not_cut_when_its_credential_runs_out() -> None:
+    world = World()
+    world.source.users[REALM, "alice"] = credential(
+        REALM, "alice", "alice's password", expires_at=world.wall + 60
+    )
+    client = world.client()
+    client.allocated()
+    world.advance(120)
+    assert client.refresh().code == 0
+    assert client.permit(PEER).code == 0
+    # But nothing new is to be had by it.
+    assert world.client(41000).allocate().code == 401
+
+
+def test_another_user_has_no_say_over_an_allocation() -> None:
+    world = World()
+    world.client().allocated()
+    intruder = world.client(user="bob")
+    assert intruder.refresh(0).code == 441
+    assert intruder.permit(PEER).code == 441
+    assert world.server.allocation_count == 1
+
+
+def test_request_waits_for_a_credential_and_goes_around_whole() -> None:
+    world = World()
+    world.source.pending.add("alice")
+    client = world.client()
+    client.learn_nonce()
+    data = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)])
+    outputs = world.server.receive(data, client.five_tuple, world.now)
+    assert outputs == [LoadCredential(data, client.five_tuple, REALM, "alice", None)]
+    world.source.pending.clear()
+    assert client.send(data).code == 0
+
+
+def test_oauth_token_is_a_credential() -> None:
+    world = World(oauth_server_name="turn.example.org")
+    challenge = world.client().learn_nonce().message
+    assert challenge.get(a.THIRD_PARTY_AUTHORIZATION) == "turn.example.org"
+    key = bytes(range(20))
+    world.source.tokens["kid", b"token"] = Credential("kid", "kid", key, key, maximum_lifetime=450)
+    client = world.client(user="kid")
+    client.learn_nonce()
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.ACCESS_TOKEN.of(b"token"),
+        a.USERNAME.of("kid"),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+    ]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, key)]))
+    assert reply.code == 0
+    # RFC 7635 §4.1.1: the allocation ends with the token.
+    assert reply.message.get(a.LIFETIME) == 450
+
+
+def test_oauth_token_counts_for_nothing_where_oauth_is_off() -> None:
+    world = World()
+    key = bytes(20)
+    world.source.tokens["kid", b"token"] = Credential("kid", "kid", key, key)
+    client = world.client(user="kid")
+    assert client.allocate(a.ACCESS_TOKEN.of(b"token")).code == 401
+
+
+def test_nobody_is_asked_for_anything_where_authentication_is_off() -> None:
+    client = World(authenticate=False).client()
+    data = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)], signed=False)
+    reply = client.send(data)
+    assert reply.code == 0
+    assert not reply.message.has(SHA1_INTEGRITY)
+
+
+def test_software_is_told_to_authenticated_clients_alone() -> None:
+    world = World(software="turnd")
+    client = world.client()
+    assert not client.learn_nonce().message.has(a.SOFTWARE)
+    assert client.allocated().message.get(a.SOFTWARE) == "turnd"
+
+
+def test_fingerprint_is_answered_with_fingerprint() -> None:
+    client = World().client()
+    plain = Message.build(Method.BINDING, MessageClass.REQUEST, bytes(12))
+    assert not client.send(plain.encode()).message.has(a.FINGERPRINT)
+    assert client.send(plain.encode(fingerprint=True)).message.has(a.FINGERPRINT)

@@ -1,0 +1,142 @@
+import pytest
+
+from stun import Address
+from turnd.core.peer_policy import PeerPolicy
+from turnd.core.special_purpose import AddressRange
+
+OWN_RELAY = Address.parse("198.18.0.1").packed
+OWN_HOST = Address.parse("5.6.7.8").packed
+POLICY = PeerPolicy(relay_ips=frozenset({OWN_RELAY}), own_ips=frozenset({OWN_HOST}))
+
+
+def packed(host: str) -> bytes:
+    import ipaddress
+
+    return ipaddress.ip_address(host).packed
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0.0.0.0",
+        "0.1.2.3",
+        "10.0.0.1",
+        "100.64.0.1",
+        "100.100.100.200",
+        "127.0.0.1",
+        "127.255.255.254",
+        "168.63.129.16",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.192",
+        "192.0.2.1",
+        "192.168.1.1",
+        "198.19.0.1",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "239.255.255.255",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::1",
+        "64:ff9b:1:ffff::a00:1",
+        "100::1",
+        "2001::1",
+        "2001:0:4136:e378:8000:63bf:80ff:fffe",
+        "2001:db8::1",
+        "2002:7f00:1::1",
+        "2002:a00:1::1",
+        "2002:a9fe:a9fe::1",
+        "3fff::1",
+        "5f00::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::5efe:10.0.0.1",
+        "2606:4700::5efe:10.0.0.1",
+        "2606:4700::200:5efe:127.0.0.1",
+        "fec0::1",
+        "ff02::1",
+    ],
+)
+def test_special_purpose_address_is_denied_in_every_disguise(host: str) -> None:
+    verdict = POLICY.check(packed(host))
+    assert not verdict.allowed
+    assert verdict.rule
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "8.8.8.8",
+        "1.1.1.1",
+        "172.32.0.1",
+        "100.128.0.1",
+        "192.0.1.1",
+        "2606:4700::1111",
+        "2a01:4f8::1",
+        "64:ff9b::808:808",
+        "2002:808:808::1",
+        "::ffff:8.8.8.8",
+    ],
+)
+def test_global_address_is_allowed(host: str) -> None:
+    verdict = POLICY.check(packed(host))
+    assert verdict.allowed
+    assert not verdict.internal_only
+
+
+def of(*networks: str) -> tuple[AddressRange, ...]:
+    return tuple(AddressRange.of_network(network, network) for network in networks)
+
+
+def test_allow_beats_deny() -> None:
+    policy = PeerPolicy(allow=of("10.1.0.0/16"), deny=of("0.0.0.0/0"))
+    assert policy.check(packed("10.1.2.3")).allowed
+    assert not policy.check(packed("10.2.2.3")).allowed
+    assert not policy.check(packed("8.8.8.8")).allowed
+
+
+def test_allowing_an_address_allows_its_disguises() -> None:
+    policy = PeerPolicy(allow=of("10.1.0.0/16"))
+    assert policy.check(packed("::ffff:10.1.2.3")).allowed
+    assert policy.check(packed("64:ff9b::a01:203")).allowed
+
+
+def test_allowing_all_of_ipv6_does_not_open_ipv4_inside_it() -> None:
+    policy = PeerPolicy(allow=of("::/0"))
+    assert policy.check(packed("fd00::1")).allowed
+    assert not policy.check(packed("64:ff9b::7f00:1")).allowed
+
+
+def test_special_ranges_can_be_opened_as_a_whole() -> None:
+    policy = PeerPolicy(deny_special=False, deny=of("10.0.0.0/8"))
+    assert policy.check(packed("192.168.1.1")).allowed
+    assert not policy.check(packed("10.0.0.1")).allowed
+
+
+def test_own_relay_address_is_internal_though_it_is_special() -> None:
+    verdict = POLICY.check(OWN_RELAY)
+    assert verdict.allowed
+    assert verdict.internal_only
+    assert not POLICY.check(packed("2002:c612:1::")).allowed
+
+
+def test_own_relay_address_that_is_allowed_is_open() -> None:
+    policy = PeerPolicy(relay_ips=frozenset({OWN_RELAY}), allow=of("198.18.0.1/32"))
+    verdict = policy.check(OWN_RELAY)
+    assert verdict.allowed
+    assert not verdict.internal_only
+
+
+def test_other_addresses_of_this_host_are_denied() -> None:
+    assert not POLICY.check(OWN_HOST).allowed
+    assert PeerPolicy(own_ips=frozenset({OWN_HOST}), allow=of("5.6.7.8/32")).check(OWN_HOST).allowed

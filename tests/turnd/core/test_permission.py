@@ -1,0 +1,177 @@
+"""RFC 8656 §9, §10.2, §12.2, and the peer policy at work."""
+
+import pytest
+
+from stun import Address, RawAttribute
+from stun import attributes as a
+from tests.turnd.core.kit import PEER, PEER6, RELAY_IP, SERVER, World
+from turnd.core.outputs import PeerDenied, PermissionInstalled
+from turnd.core.peer_policy import PeerPolicy
+from turnd.core.settings import Limits
+
+LOOPBACK = Address.parse("127.0.0.1", 80)
+
+
+def test_permission_is_installed_for_300_seconds() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    reply = client.permit(PEER)
+    assert reply.code == 0
+    assert world.tables.permissions == {(1, PEER.packed): (world.now + 300, False)}
+    assert reply.events(PermissionInstalled) == [
+        PermissionInstalled(1, client.five_tuple, PEER, None)
+    ]
+
+
+def test_several_peers_are_permitted_at_once() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    peers = [Address.parse(f"8.8.4.{n}") for n in range(5)]
+    assert client.permit(*peers).code == 0
+    assert {ip for _, ip in world.tables.permissions} == {peer.packed for peer in peers}
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"), [(LOOPBACK, 403), (PEER6, 443)], ids=["denied peer", "other family"]
+)
+def test_one_bad_peer_installs_none_and_harms_nothing(bad: Address, code: int) -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    assert client.permit(PEER, bad).code == code
+    assert not world.tables.permissions
+    assert client.permit(PEER).code == 0
+
+
+def test_no_peer_is_a_bad_request() -> None:
+    client = World().client()
+    client.allocated()
+    assert client.permit().code == 400
+
+
+def test_denial_names_its_rule_and_the_key_that_would_allow_it() -> None:
+    client = World().client()
+    client.allocated()
+    (event,) = client.permit(LOOPBACK).events(PeerDenied)
+    assert event.peer == LOOPBACK
+    assert "127.0.0.0/8" in event.rule
+    assert "peers.allow" in event.rule
+
+
+def test_own_relay_address_is_open_for_live_relays_alone() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    assert client.permit(Address(RELAY_IP, 0)).code == 0
+    assert world.tables.permissions[1, RELAY_IP][1] is True
+
+
+def test_own_listener_is_never_a_peer() -> None:
+    policy = PeerPolicy(relay_ips=frozenset({RELAY_IP}))
+    world = World(policy=policy, denied_endpoints=frozenset({SERVER}))
+    client = world.client()
+    client.allocated()
+    assert client.bind(0x4000, SERVER).code == 403
+
+
+def test_number_of_permissions_is_bounded_and_room_comes_with_time() -> None:
+    world = World(limits=Limits(permissions_per_allocation=2))
+    client = world.client()
+    client.allocated()
+    peers = [Address.parse(f"8.8.4.{n}") for n in range(3)]
+    assert client.permit(*peers[:2]).code == 0
+    assert client.permit(peers[2]).code == 508
+    assert client.permit(*peers[:2]).code == 0  # those it has may be refreshed
+    world.advance(300)
+    assert client.permit(peers[2]).code == 0
+    assert [ip for _, ip in world.tables.permissions] == [peers[2].packed]
+
+
+@pytest.mark.parametrize("number", [0x4000, 0x4FFF, 0x5000, 0x7FFF])
+def test_channel_is_bound_for_600_seconds_and_permits_its_peer(number: int) -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    assert client.bind(number).code == 0
+    assert world.tables.channels == {(1, number): (PEER, world.now + 600)}
+    assert world.tables.permissions == {(1, PEER.packed): (world.now + 300, False)}
+
+
+@pytest.mark.parametrize("number", [0x0000, 0x3FFF, 0x8000, 0xFFFF])
+def test_channel_number_out_of_range_is_a_bad_request(number: int) -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    assert client.bind(number).code == 400
+    assert not world.tables.channels
+
+
+def test_channel_bind_needs_number_and_peer() -> None:
+    from stun import Method
+
+    client = World().client()
+    client.allocated()
+    attributes: RawAttribute = a.CHANNEL_NUMBER.of(0x4000)
+    assert client.request(Method.CHANNEL_BIND, attributes).code == 400
+    assert client.request(Method.CHANNEL_BIND, peers=[PEER]).code == 400
+
+
+def test_binding_again_refreshes_channel_and_permission() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    client.bind(0x4000)
+    world.advance(200)
+    assert client.bind(0x4000).code == 0
+    assert world.tables.channels[1, 0x4000] == (PEER, world.now + 600)
+    assert world.tables.permissions[1, PEER.packed] == (world.now + 300, False)
+
+
+def test_channel_and_peer_are_bound_to_each_other_alone() -> None:
+    other = PEER.with_port(9001)
+    client = World().client()
+    client.allocated()
+    client.bind(0x4000, PEER)
+    assert client.bind(0x4000, other).code == 400
+    assert client.bind(0x4001, PEER).code == 400
+    assert client.bind(0x4001, other).code == 0
+
+
+def test_expired_channel_may_be_bound_to_another_peer() -> None:
+    world = World()
+    client = world.client()
+    client.allocated(a.LIFETIME.of(3600))
+    client.bind(0x4000, PEER)
+    world.advance(600)
+    client.learn_nonce()
+    assert client.bind(0x4000, PEER.with_port(9001)).code == 0
+    assert client.bind(0x4001, PEER).code == 0
+
+
+def test_number_of_channels_is_bounded() -> None:
+    client = World(limits=Limits(channels_per_allocation=1)).client()
+    client.allocated()
+    assert client.bind(0x4000, PEER).code == 0
+    assert client.bind(0x4001, PEER.with_port(1)).code == 508
+
+
+@pytest.mark.parametrize(("peer", "code"), [(LOOPBACK, 403), (PEER6, 443)])
+def test_channel_to_a_bad_peer_is_refused(peer: Address, code: int) -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    assert client.bind(0x4000, peer).code == code
+    assert not world.tables.channels
+    assert not world.tables.permissions
+
+
+def test_rows_of_a_closed_allocation_are_gone() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    client.bind(0x4000)
+    client.refresh(0)
+    assert not world.tables.permissions
+    assert not world.tables.channels

@@ -1,0 +1,208 @@
+"""RFC 8656 §8.2; mobility: RFC 8016 §3."""
+
+import pytest
+
+from stun import Family, Method
+from stun import attributes as a
+from tests.turnd.core.kit import PEER, PEER6, Client, World
+from turnd.core.five_tuple import Transport
+from turnd.core.outputs import AllocationClosed, AllocationMoved, Transmit
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(None, 600), (10, 600), (1200, 1200), (9999, 3600)])
+def test_refresh_sets_the_time_to_expiry(asked: int | None, granted: int) -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    world.advance(300)
+    assert client.refresh(asked).message.get(a.LIFETIME) == granted
+    world.advance(granted - 1)
+    assert world.server.allocation_count == 1
+    world.advance(1)
+    assert world.server.allocation_count == 0
+
+
+def test_allocation_ends_when_nobody_refreshes_it() -> None:
+    world = World()
+    world.client().allocated()
+    assert world.advance(599.9) == []
+    (closed,) = world.advance(0.1)
+    assert isinstance(closed, AllocationClosed)
+    assert (closed.reason, closed.duration) == ("expired", pytest.approx(600))
+    assert not world.tables.relays
+
+
+def test_refresh_of_zero_deletes_and_its_retransmission_gets_the_same_answer() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    data = client.encode(Method.REFRESH, [a.LIFETIME.of(0)])
+    first = client.send(data)
+    assert (first.code, first.message.get(a.LIFETIME)) == (0, 0)
+    assert world.server.allocation_count == 0
+    again = [
+        o.data
+        for o in world.server.receive(data, client.five_tuple, world.now)
+        if isinstance(o, Transmit)
+    ]
+    assert again == [first.message.raw]
+
+
+@pytest.mark.parametrize("method", [Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND])
+def test_request_without_allocation_is_a_mismatch(method: Method) -> None:
+    client = World().client()
+    reply = client.request(method, a.CHANNEL_NUMBER.of(0x4000), peers=[PEER])
+    assert reply.code == 437
+
+
+def test_refresh_of_a_family_the_allocation_lacks_is_a_family_mismatch() -> None:
+    client = World().client()
+    client.allocated()
+    assert client.refresh(600, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6)).code == 443
+
+
+def dual(world: World) -> Client:
+    client = world.client()
+    client.allocated(a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6))
+    assert client.permit(PEER, PEER6).code == 0
+    assert client.bind(0x4000, PEER).code == 0
+    assert client.bind(0x4001, PEER6).code == 0
+    return client
+
+
+def test_one_family_of_a_dual_allocation_can_be_deleted() -> None:
+    world = World()
+    client = dual(world)
+    assert client.refresh(0, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6)).code == 0
+    assert world.server.allocation_count == 1
+    assert [ip for _, ip in world.tables.permissions] == [PEER.packed]
+    assert [number for _, number in world.tables.channels] == [0x4000]
+    assert client.permit(PEER6).code == 443
+    assert client.refresh(0, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV4)).code == 0
+    assert world.server.allocation_count == 0
+
+
+def test_families_of_a_dual_allocation_expire_by_themselves() -> None:
+    world = World()
+    client = dual(world)
+    world.advance(500)
+    assert client.refresh(600, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV4)).code == 0
+    world.advance(100)
+    assert {address.family for address in world.tables.relays} == {Family.IPV4}
+    world.advance(500)
+    assert not world.tables.relays
+
+
+def test_refresh_without_family_counts_for_both() -> None:
+    world = World()
+    client = dual(world)
+    world.advance(500)
+    client.refresh()
+    world.advance(599)
+    assert {address.family for address in world.tables.relays} == {Family.IPV4, Family.IPV6}
+
+
+def test_stream_that_closes_takes_its_allocation_with_it() -> None:
+    world = World()
+    client = world.client(transport=Transport.TCP)
+    client.allocated()
+    (closed,) = world.server.client_gone(client.five_tuple, world.now)
+    assert isinstance(closed, AllocationClosed)
+    assert closed.reason == "client-gone"
+
+
+# Mobility
+
+
+def mobile(world: World) -> tuple[Client, bytes]:
+    client = world.client()
+    ticket = client.allocated(a.MOBILITY_TICKET.of(b"")).message.get(a.MOBILITY_TICKET)
+    assert ticket
+    return client, ticket
+
+
+def test_ticket_is_given_on_request_alone() -> None:
+    client = World(mobility=True).client()
+    assert not client.allocated().message.has(a.MOBILITY_TICKET)
+
+
+def test_client_comes_back_from_another_address_with_its_ticket() -> None:
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    client.permit(PEER)
+    moved = world.client(5000, host="203.0.113.77")
+    reply = moved.refresh(600, a.MOBILITY_TICKET.of(ticket))
+    assert reply.code == 0
+    fresh = reply.message.get(a.MOBILITY_TICKET)
+    assert fresh not in {None, ticket}
+    (event,) = reply.events(AllocationMoved)
+    assert event.old_five_tuple == client.five_tuple
+    assert list(world.tables.clients.values()) == [moved.five_tuple]
+    assert moved.permit(PEER).code == 0
+    assert client.refresh().code == 437
+
+
+def test_ticket_is_used_up_by_moving_but_a_retransmission_is_answered() -> None:
+    world = World(mobility=True)
+    _, ticket = mobile(world)
+    moved = world.client(5000)
+    moved.learn_nonce()
+    data = moved.encode(Method.REFRESH, [a.MOBILITY_TICKET.of(ticket)])
+    first = moved.send(data)
+    assert first.code == 0
+    (again,) = [
+        o
+        for o in world.server.receive(data, moved.five_tuple, world.now)
+        if isinstance(o, Transmit)
+    ]
+    assert again.data == first.message.raw
+    assert world.client(5001).refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 400
+
+
+def test_ticket_of_another_user_is_refused() -> None:
+    world = World(mobility=True)
+    _, ticket = mobile(world)
+    assert world.client(5000, user="bob").refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 441
+
+
+def test_ticket_does_not_move_onto_another_allocation() -> None:
+    world = World(mobility=True)
+    _, ticket = mobile(world)
+    other = world.client(5000)
+    other.allocated()
+    assert other.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 437
+
+
+@pytest.mark.parametrize("ticket", [b"", b"made up"])
+def test_made_up_ticket_is_a_bad_request(ticket: bytes) -> None:
+    world = World(mobility=True)
+    assert world.client().refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 400
+
+
+def test_mobility_that_is_off_is_forbidden() -> None:
+    world = World()
+    assert world.client().refresh(600, a.MOBILITY_TICKET.of(b"ticket")).code == 405
+
+
+def test_mobile_allocation_outlives_its_stream_but_not_its_lifetime() -> None:
+    world = World(mobility=True)
+    client = world.client(transport=Transport.TLS)
+    ticket = client.allocated(a.MOBILITY_TICKET.of(b"")).message.get(a.MOBILITY_TICKET)
+    assert ticket
+    assert world.server.client_gone(client.five_tuple, world.now) == []
+    moved = world.client(5000)
+    assert moved.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 0
+    world.advance(600)
+    assert world.server.allocation_count == 0
+
+
+def test_quota_of_a_moved_allocation_is_released_where_it_was_counted() -> None:
+    from turnd.core.settings import Limits
+
+    world = World(mobility=True, limits=Limits(allocations_per_address=1))
+    _, ticket = mobile(world)
+    moved = world.client(5000, host="203.0.113.77")
+    assert moved.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 0
+    assert world.client(41000).allocate().code == 486
+    assert moved.refresh(0).code == 0
+    assert world.client(41000).allocate().code == 0
