@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stun import Family
-from turnd.core.five_tuple import Transport
-from turnd.core.tables import Traffic
+from turnd.core.five_tuple import FiveTuple, Transport
+from turnd.core.tables import RelayedAddress, Traffic
 from turnd.datapath.interface import Direction, Drop, PacketCount, Totals
 
 
@@ -30,6 +30,10 @@ class Counters:
         }
         self.drops = dict.fromkeys(Drop, 0)
         self.internal = 0
+
+    def of(self, direction: Direction, five_tuple: FiveTuple, relayed: RelayedAddress) -> Count:
+        """Return the count that packets between that client and that relay belong to."""
+        return self.relayed[direction, five_tuple.transport, relayed.local.family]
 
     def totals(self) -> Totals:
         """Take a snapshot."""

@@ -19,33 +19,32 @@ from turnd.core.tables import RelayedAddress, Traffic
 from turnd.datapath.interface import (
     ClientSink,
     DatapathSettings,
+    Direction,
     Drop,
     RequestHandler,
     Totals,
 )
-from turnd.datapath.portable.counters import Counters
-from turnd.datapath.portable.relay_table import RelayTable
-from turnd.datapath.portable.road import Road
-from turnd.datapath.portable.rows import (
-    MAX_PEERS,
-    AllocationRow,
-    ChannelRow,
-    PermissionRow,
-    RelayRow,
-    SendToClient,
-)
-from turnd.datapath.portable.sockets import (
+from turnd.datapath.portable.ancillary import (
     ANCILLARY_SIZE,
-    drain_error_queue,
+    LARGEST_DATAGRAM,
     read_ancillary,
+    receive_tos,
 )
-from turnd.datapath.portable.token_bucket import TokenBucket
-from turnd.datapath.portable.udp_listener import MAX_DATAGRAM, UdpListener
+from turnd.datapath.portable.clients import ClientTable
+from turnd.datapath.portable.counters import Counters
+from turnd.datapath.portable.icmp_errors import ERRORS_PER_SECOND, drain_error_queue
+from turnd.datapath.portable.relay_table import RelayTable
+from turnd.datapath.portable.road import Road, Upward
+from turnd.datapath.portable.rows import AllocationRow, RelayRow
+from turnd.datapath.portable.token_bucket import TokenBucket, bucket_of
+from turnd.datapath.portable.udp_listener import UdpListener
 
-TURN = 32
-"""Datagrams one socket may have handled before the next socket's turn."""
-SOCKETS_PER_STEP = 64
-"""Sockets served before trio's other tasks get the thread."""
+RELAY_TURN = 32
+"""Datagrams one relay may have handled before the next socket's turn."""
+LISTENER_TURN = 128
+"""The same for a listener, where all clients come together."""
+SOCKETS_PER_STEP = 8
+"""Sockets served before trio's other tasks get the thread: two milliseconds or so."""
 
 
 class PortableDatapath:
@@ -63,21 +62,23 @@ class PortableDatapath:
         self._settings = settings
         self._clock = clock
         self._counters = Counters()
+        self._drops = self._counters.drops
         self._selector = selectors.DefaultSelector()
-        self._listeners: dict[Address, UdpListener] = {}
+        self._clients = ClientTable(self._drops)
         self._relays = RelayTable(self._watch, self._unwatch)
         self._road = Road(settings, self._counters, self._relays.by_address, clock)
         self._allocations: dict[int, AllocationRow] = {}
-        self._clients: dict[FiveTuple, AllocationRow] = {}
-        self._sinks: dict[FiveTuple, ClientSink] = {}
         self._handler: RequestHandler | None = None
 
     # Shell
 
     def add_listener(self, sock: socket.socket) -> None:
         """See `Datapath.add_listener`."""
-        listener = UdpListener(sock, self._counters.drops, dscp=self._settings.preserve_dscp)
-        self._listeners[listener.address] = listener
+        settings = self._settings
+        listener = UdpListener(
+            sock, self._drops, dscp=settings.preserve_dscp, receive_buffer=settings.receive_buffer
+        )
+        self._clients.listeners[listener.address] = listener
         self._watch(sock, lambda: self._receive_listener(listener))
 
     async def run(
@@ -97,31 +98,47 @@ class PortableDatapath:
             self._close()
 
     async def _serve_ready(self) -> None:
-        self._road.tick()
-        for served, (key, _) in enumerate(self._selector.select(0), 1):
-            key.data()
-            if served % SOCKETS_PER_STEP == 0:
+        ready: list[Callable[[], None]] = [key.data for key, _ in self._selector.select(0)]
+        for start in range(0, len(ready), SOCKETS_PER_STEP):
+            if start:
                 await trio.lowlevel.checkpoint()
-                self._road.tick()
+            self._road.tick()
+            for receive in ready[start : start + SOCKETS_PER_STEP]:
+                receive()
+            if len(ready) > SOCKETS_PER_STEP:
+                # Many busy relays are one direction; the few listeners are all of the other.
+                for listener in list(self._clients.listeners.values()):
+                    self._receive_listener(listener)
 
     def reconfigure(self, settings: DatapathSettings) -> None:
-        """See `Datapath.reconfigure`."""
+        """See `Datapath.reconfigure`. Buffer sizes count for sockets opened from now on."""
+        dscp_changed = settings.preserve_dscp != self._settings.preserve_dscp
         self._settings = settings
         self._road.tick()
         self._road.reconfigure(settings)
+        for allocation in self._allocations.values():
+            allocation.routes.clear()
+        if dscp_changed:
+            sockets = [(each.sock, each.v4) for each in self._clients.listeners.values()]
+            for allocation in self._allocations.values():
+                sockets += [(relay.sock, relay.v4) for relay in allocation.relays.values()]
+            for sock, v4 in sockets:
+                receive_tos(sock, v4=v4, on=settings.preserve_dscp)
 
     def attach(self, five_tuple: FiveTuple, sink: ClientSink) -> None:
         """See `Datapath.attach`."""
-        self._sinks[five_tuple] = sink
+        self._clients.attach(five_tuple, sink)
 
     def detach(self, five_tuple: FiveTuple) -> None:
         """See `Datapath.detach`."""
-        self._sinks.pop(five_tuple, None)
+        self._clients.detach(five_tuple)
 
     def receive_from_client(self, data: bytes, five_tuple: FiveTuple) -> None:
         """See `Datapath.receive_from_client`."""
         self._road.tick()
-        self._take(data, self._clients.get(five_tuple), 0, lambda: five_tuple)
+        upward = self._road.from_client(data, self._clients.allocations.get(five_tuple), 0)
+        if upward is not None:
+            self._hand_up(upward, data, five_tuple)
 
     def send_to_client(
         self,
@@ -132,14 +149,7 @@ class PortableDatapath:
         destination: Address | None = None,
     ) -> bool:
         """See `Datapath.send_to_client`."""
-        if five_tuple.transport is Transport.UDP:
-            server = source or five_tuple.server
-            listener = self._listener_at(server)
-            if listener is None:
-                self._counters.drops[Drop.CLIENT_GONE] += 1
-                return False
-            return listener.send(data, destination or five_tuple.client, server)
-        return self._send_to_sink(data, five_tuple)
+        return self._clients.send(data, five_tuple, source, destination)
 
     def totals(self) -> Totals:
         """See `Datapath.totals`."""
@@ -159,17 +169,34 @@ class PortableDatapath:
         self, allocation: int, five_tuple: FiveTuple, relayed: RelayedAddress, bandwidth: int
     ) -> None:
         """See `Tables.open_relay`."""
-        sock = self._relays.socket_for(relayed.local, self._settings)
-        row = self._allocations.get(allocation) or self._add(allocation, five_tuple, bandwidth)
-        relay = RelayRow(row, relayed, sock, relayed.local.family)
-        row.relays[len(relayed.local.packed)] = relay
+        now = self._clock()
+        row = self._allocations.get(allocation) or AllocationRow(
+            allocation,
+            five_tuple,
+            self._clients.sender_to(five_tuple),
+            bucket_of(bandwidth, now),
+            bucket_of(bandwidth, now),
+        )
+        relay = RelayRow(
+            row,
+            relayed,
+            self._relays.socket_for(relayed.local, self._settings),
+            self._counters.of(Direction.TO_PEER, five_tuple, relayed),
+            self._counters.of(Direction.TO_CLIENT, five_tuple, relayed),
+            TokenBucket(ERRORS_PER_SECOND, now),
+        )
         self._relays.add(relay, lambda: self._receive_relay(relay))
+        row.relays[len(relayed.local.packed)] = relay
+        if allocation not in self._allocations:
+            self._allocations[allocation] = row
+            self._clients.remember(row)
 
     def close_relay(self, allocation: int, relayed: RelayedAddress) -> None:
         """See `Tables.close_relay`."""
         row = self._allocations.get(allocation)
         relay = row.relays.pop(len(relayed.local.packed), None) if row else None
         if relay is not None:
+            relay.allocation.routes.clear()
             self._relays.remove(relay)
 
     def close_allocation(self, allocation: int) -> Traffic:
@@ -179,43 +206,42 @@ class PortableDatapath:
             return Traffic()
         for relay in row.relays.values():
             self._relays.remove(relay)
-        row.relays.clear()
-        self._forget_client(row)
+        row.clear()
+        self._clients.forget(row)
         return row.traffic.snapshot()
 
     def move_allocation(self, allocation: int, five_tuple: FiveTuple) -> None:
         """See `Tables.move_allocation`."""
         row = self._allocations[allocation]
-        self._forget_client(row)
-        row.five_tuple = five_tuple
-        row.send = self._sender_to(five_tuple)
-        row.pads = five_tuple.transport.is_stream
-        self._remember_client(row)
+        self._clients.forget(row)
+        row.belong_to(five_tuple, self._clients.sender_to(five_tuple))
+        for relay in row.relays.values():
+            relay.sent = self._counters.of(Direction.TO_PEER, five_tuple, relay.relayed)
+            relay.received = self._counters.of(Direction.TO_CLIENT, five_tuple, relay.relayed)
+        self._clients.remember(row)
 
     def set_permission(
         self, allocation: int, peer_ip: bytes, deadline: float, *, internal_only: bool
     ) -> None:
         """See `Tables.set_permission`."""
         row = self._allocations[allocation]
-        row.permissions[peer_ip] = PermissionRow(deadline, internal_only)
+        row.set_permission(peer_ip, deadline, internal_only=internal_only)
 
     def remove_permission(self, allocation: int, peer_ip: bytes) -> None:
         """See `Tables.remove_permission`."""
-        self._allocations[allocation].permissions.pop(peer_ip, None)
+        row = self._allocations.get(allocation)
+        if row is not None:
+            row.remove_permission(peer_ip)
 
     def set_channel(self, allocation: int, number: int, peer: Address, deadline: float) -> None:
         """See `Tables.set_channel`."""
-        row = self._allocations[allocation]
-        channel = ChannelRow(peer, number.to_bytes(2, "big"), deadline)
-        row.channels[number] = channel
-        row.channel_of[peer] = channel
+        self._allocations[allocation].set_channel(number.to_bytes(2, "big"), peer, deadline)
 
     def remove_channel(self, allocation: int, number: int) -> None:
         """See `Tables.remove_channel`."""
-        row = self._allocations[allocation]
-        channel = row.channels.pop(number, None)
-        if channel is not None:
-            row.channel_of.pop(channel.peer, None)
+        row = self._allocations.get(allocation)
+        if row is not None:
+            row.remove_channel(number.to_bytes(2, "big"))
 
     def is_relayed_address(self, address: Address) -> bool:
         """See `Tables.is_relayed_address`."""
@@ -229,123 +255,70 @@ class PortableDatapath:
     # Packets
 
     def _receive_listener(self, listener: UdpListener) -> None:
-        for _ in range(TURN):
-            received = listener.receive()
-            if received is None:
+        """Take a turn of datagrams from clients. Hot."""
+        receive, plain, road = listener.sock.recvmsg, listener.plain, self._road
+        clients, wildcard = listener.clients, listener.is_wildcard
+        for _ in range(LISTENER_TURN):
+            try:
+                data, ancillary, _, sender = receive(LARGEST_DATAGRAM, ANCILLARY_SIZE)
+            except OSError:  # EAGAIN, or told of an earlier datagram: no harm to the socket
                 return
-            data, key, tos = received
-            self._take(data, listener.clients.get(key), tos, lambda: listener.five_tuple(key))  # noqa: B023 - called before the next turn of the loop
+            key, tos = sender, 0
+            if ancillary and ancillary != plain:
+                tos, destination, overflow = read_ancillary(ancillary)
+                if wildcard:
+                    key = (sender, destination)
+                if overflow >= 0:
+                    self._drops[Drop.SOCKET_OVERFLOW] += (overflow - listener.overflow) & 0xFFFFFFFF
+                    listener.overflow = overflow
+            elif wildcard:
+                key = (sender, b"")
+            upward = road.from_client(data, clients.get(key), tos)
+            if upward is not None:
+                self._hand_up(upward, data, listener.five_tuple(key))
 
-    def _take(
-        self,
-        data: bytes,
-        allocation: AllocationRow | None,
-        tos: int,
-        five_tuple: Callable[[], FiveTuple],
-    ) -> None:
-        """Relay a client's datagram or frame, or hand it up. Hot."""
-        if not data or (first := data[0]) >= 0x80 or 4 <= first < 20:
-            self._counters.drops[Drop.MALFORMED] += 1
-        elif 20 <= first < 0x40:
-            client = five_tuple()
-            if client.transport is Transport.UDP and self._handler is not None:
-                dtls = FiveTuple(Transport.DTLS, client.client, client.server)
-                self._handler.on_dtls(data, dtls)
-            else:
-                self._counters.drops[Drop.MALFORMED] += 1
-        elif not self._road.from_client(data, allocation, tos) and self._handler is not None:
-            self._handler.on_request(data, five_tuple())
+    def _hand_up(self, upward: Upward, data: bytes, five_tuple: FiveTuple) -> None:
+        if self._handler is None:
+            return
+        if upward is Upward.REQUEST:
+            self._handler.on_request(data, five_tuple)
+        elif five_tuple.transport is Transport.UDP:
+            dtls = FiveTuple(Transport.DTLS, five_tuple.client, five_tuple.server)
+            self._handler.on_dtls(data, dtls)
+        else:  # DTLS inside a stream or inside DTLS is none
+            self._drops[Drop.MALFORMED] += 1
 
     def _receive_relay(self, relay: RelayRow) -> None:
         """Take a turn of datagrams from peers. Hot."""
-        sock = relay.sock
-        for _ in range(TURN):
+        sock, plain, road = relay.sock, relay.plain, self._road
+        receive, routes = sock.recvmsg, relay.allocation.routes
+        for taken in range(RELAY_TURN):
             try:
-                data, ancillary, _, sender = sock.recvmsg(MAX_DATAGRAM, ANCILLARY_SIZE)
+                data, ancillary, _, sender = receive(LARGEST_DATAGRAM, ANCILLARY_SIZE)
             except BlockingIOError:
+                if not taken:
+                    # Readable and yet nothing to read: a send was told the error already, and
+                    # the queue that explains it would keep the selector awake.
+                    self._tell_errors(relay)
                 return
             except OSError:
-                # An ICMP error is told once in place of a datagram; so is a socket that a
-                # handler of this very batch has closed.
-                if sock.fileno() < 0:
+                if sock.fileno() < 0:  # closed in the middle of this batch
                     return
-                for error in drain_error_queue(sock, TURN):
-                    self._road.icmp(relay, error)
+                self._tell_errors(relay)
                 continue
-            peer = relay.peers.get(sender)
-            if peer is None:
-                if len(relay.peers) >= MAX_PEERS:
-                    relay.peers.clear()
-                peer = relay.peers[sender] = Address.from_sockaddr(sender)
             tos = 0
-            if ancillary:
-                received = read_ancillary(ancillary)
-                tos = received.tos
-                if received.overflow is not None:
-                    lost = (received.overflow - relay.overflow) & 0xFFFFFFFF
-                    self._counters.drops[Drop.SOCKET_OVERFLOW] += lost
-                    relay.overflow = received.overflow
-            self._road.from_peer(relay, peer, data, tos)
+            if ancillary and ancillary != plain:
+                tos, _, overflow = read_ancillary(ancillary)
+                if overflow >= 0:
+                    self._drops[Drop.SOCKET_OVERFLOW] += (overflow - relay.overflow) & 0xFFFFFFFF
+                    relay.overflow = overflow
+            route = routes.get(sender) or road.route_from(relay, sender)
+            if route is not None:
+                road.from_peer(route, data, tos)
 
-    # Clients
-
-    def _add(self, number: int, five_tuple: FiveTuple, bandwidth: int) -> AllocationRow:
-        now = self._clock()
-        row = AllocationRow(
-            number,
-            five_tuple,
-            self._sender_to(five_tuple),
-            five_tuple.transport.is_stream,
-            TokenBucket(bandwidth, now),
-            TokenBucket(bandwidth, now),
-        )
-        self._allocations[number] = row
-        self._remember_client(row)
-        return row
-
-    def _remember_client(self, row: AllocationRow) -> None:
-        self._clients[row.five_tuple] = row
-        listener = self._listener_of(row.five_tuple)
-        if listener is not None:
-            listener.clients[listener.key(row.five_tuple)] = row
-
-    def _forget_client(self, row: AllocationRow) -> None:
-        if self._clients.get(row.five_tuple) is row:
-            del self._clients[row.five_tuple]
-            listener = self._listener_of(row.five_tuple)
-            if listener is not None:
-                listener.clients.pop(listener.key(row.five_tuple), None)
-
-    def _listener_of(self, five_tuple: FiveTuple) -> UdpListener | None:
-        udp = five_tuple.transport is Transport.UDP
-        return self._listener_at(five_tuple.server) if udp else None
-
-    def _listener_at(self, server: Address) -> UdpListener | None:
-        """Find the listener of a local address: bound to it, or to its family's wildcard."""
-        exact = self._listeners.get(server)
-        if exact is not None:
-            return exact
-        return self._listeners.get(Address(bytes(len(server.packed)), server.port))
-
-    def _sender_to(self, five_tuple: FiveTuple) -> SendToClient:
-        listener = self._listener_of(five_tuple)
-        if listener is not None:
-            return listener.sender_to(five_tuple)
-
-        def send(data: bytes, _tos: int) -> None:
-            self._send_to_sink(data, five_tuple)
-
-        return send
-
-    def _send_to_sink(self, data: bytes, five_tuple: FiveTuple) -> bool:
-        sink = self._sinks.get(five_tuple)
-        if sink is None:
-            self._counters.drops[Drop.CLIENT_GONE] += 1
-            return False
-        if not sink.send(data):
-            self._counters.drops[Drop.CLIENT_QUEUE_FULL] += 1
-            return False
-        return True
+    def _tell_errors(self, relay: RelayRow) -> None:
+        for error in drain_error_queue(relay.sock, RELAY_TURN):
+            self._road.icmp(relay, error)
 
     # Sockets
 
@@ -359,6 +332,6 @@ class PortableDatapath:
         for number in list(self._allocations):
             self.close_allocation(number)
         self._relays.close()
-        for listener in self._listeners.values():
+        for listener in self._clients.listeners.values():
             listener.sock.close()
         self._selector.close()

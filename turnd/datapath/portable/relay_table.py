@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from stun import Address
 from turnd.datapath.interface import DatapathSettings
+from turnd.datapath.portable.relay_socket import open_relay_socket, unavailable
 from turnd.datapath.portable.rows import RelayRow
-from turnd.datapath.portable.sockets import open_relay_socket
 
 
 class RelayTable:
@@ -33,7 +33,7 @@ class RelayTable:
 
     def reserve(self, local: Address, settings: DatapathSettings) -> None:
         """Bind a socket and hold it; raises `RelayUnavailableError`."""
-        self._reserved[local] = self._open(local, settings)
+        self._reserved[local] = open_relay_socket(local, settings)
 
     def release(self, local: Address) -> None:
         """Close what `reserve` holds there."""
@@ -43,18 +43,28 @@ class RelayTable:
 
     def socket_for(self, local: Address, settings: DatapathSettings) -> socket.socket:
         """Take over a reserved socket, or bind one; raises `RelayUnavailableError`."""
-        return self._reserved.pop(local, None) or self._open(local, settings)
+        return self._reserved.pop(local, None) or open_relay_socket(local, settings)
 
     def add(self, relay: RelayRow, receive: Callable[[], None]) -> None:
-        """Take a relay in and have `receive` called when it is readable."""
+        """Take a relay in and have `receive` called when it is readable.
+
+        Raises:
+            RelayUnavailableError: the system watches no more sockets; the relay is closed.
+
+        """
+        try:
+            self._watch(relay.sock, receive)
+        except OSError as error:
+            relay.sock.close()
+            raise unavailable(relay.relayed.local, error) from error
         self.by_address[relay.relayed.local] = relay
         self.by_address[relay.relayed.public] = relay
-        self._watch(relay.sock, receive)
 
     def remove(self, relay: RelayRow) -> None:
         """Close a relay."""
-        self.by_address.pop(relay.relayed.local, None)
-        self.by_address.pop(relay.relayed.public, None)
+        for address in (relay.relayed.local, relay.relayed.public):
+            if self.by_address.get(address) is relay:
+                del self.by_address[address]
         self._unwatch(relay.sock)
         relay.sock.close()
 
@@ -62,7 +72,3 @@ class RelayTable:
         """Close the sockets that reservations hold."""
         for local in list(self._reserved):
             self.release(local)
-
-    @staticmethod
-    def _open(local: Address, settings: DatapathSettings) -> socket.socket:
-        return open_relay_socket(local, settings.relay_receive_buffer, dscp=settings.preserve_dscp)

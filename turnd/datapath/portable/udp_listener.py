@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import socket
+import sys
 from typing import Any
 
 from stun import Address
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.datapath.interface import Drop
-from turnd.datapath.portable.road import count_send_failure
-from turnd.datapath.portable.rows import AllocationRow, SendToClient
-from turnd.datapath.portable.sockets import (
-    ANCILLARY_SIZE,
+from turnd.datapath.portable.ancillary import (
+    PLAIN_V4,
+    PLAIN_V6,
     AncillaryOut,
     prepare,
-    read_ancillary,
     source_ancillary,
     tos_ancillary,
 )
-
-MAX_DATAGRAM = 65535
+from turnd.datapath.portable.rows import AllocationRow, SendToClient
+from turnd.datapath.portable.send_errors import drop_of
 
 SocketAddress = tuple[Any, ...]
-ClientKey = tuple[SocketAddress, bytes]
-"""A client's socket address as `recvmsg` gives it, and the IP address it sent to."""
+ClientKey = tuple[Any, ...]
+"""A client's socket address as `recvmsg` gives it; on a wildcard socket, paired with the IP
+address it sent to. Allocations are found by it, so that no `Address` is made of each packet."""
 
 
 class UdpListener:
@@ -33,86 +33,83 @@ class UdpListener:
     Args:
         sock: bound, non-blocking.
         drops: where losses are counted.
-        dscp: whether to learn and set DSCP and ECN.
+        dscp: whether to learn each datagram's DSCP and ECN.
+        receive_buffer: SO_RCVBUF in bytes, 0 for what the socket has.
 
     """
 
-    def __init__(self, sock: socket.socket, drops: dict[Drop, int], *, dscp: bool) -> None:
+    def __init__(
+        self, sock: socket.socket, drops: dict[Drop, int], *, dscp: bool, receive_buffer: int
+    ) -> None:
         self.sock = sock
         self.address = Address.from_sockaddr(sock.getsockname())
         self.is_wildcard = not any(self.address.packed)
-        self._v4 = len(self.address.packed) == 4
-        self._drops = drops
-        self._dscp = dscp
-        self._overflow = 0
-        # Allocations by what `recvmsg` says of a datagram, so that no Address is made of it.
+        self.v4 = len(self.address.packed) == 4
+        self.plain = PLAIN_V4 if self.v4 else PLAIN_V6
+        self.overflow = 0
         self.clients: dict[ClientKey, AllocationRow] = {}
-        prepare(sock, v4=self._v4, relay=False, dscp=dscp, wildcard=self.is_wildcard)
-
-    def receive(self) -> tuple[bytes, ClientKey, int] | None:
-        """Receive a datagram, its client's key, and its DSCP and ECN byte; None if there is none.
-
-        Hot.
-        """
-        try:
-            if not (self._dscp or self.is_wildcard):
-                data, sender = self.sock.recvfrom(MAX_DATAGRAM)
-                return data, (sender, b""), 0
-            data, ancillary, _, sender = self.sock.recvmsg(MAX_DATAGRAM, ANCILLARY_SIZE)
-        except OSError as error:
-            if error.errno not in {errno.EAGAIN, errno.EINTR}:
-                # Told of an earlier datagram (ICMP); the socket is as good as before.
-                self._drops[Drop.CLIENT_GONE] += 1
-            return None
-        received = read_ancillary(ancillary)
-        if received.overflow is not None:
-            lost = (received.overflow - self._overflow) & 0xFFFFFFFF
-            self._drops[Drop.SOCKET_OVERFLOW] += lost
-            self._overflow = received.overflow
-        return data, (sender, received.destination), received.tos
+        self._drops = drops
+        prepare(sock, v4=self.v4, dscp=dscp, wildcard=self.is_wildcard)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
 
     def five_tuple(self, key: ClientKey) -> FiveTuple:
         """Say who the client of that key is."""
+        if not self.is_wildcard:
+            return FiveTuple(Transport.UDP, Address.from_sockaddr(key), self.address)
         sender, destination = key
-        server = Address(destination, self.address.port) if destination else self.address
+        width = len(self.address.packed)
+        scope = int.from_bytes(destination[16:20], sys.byteorder) if len(destination) > width else 0
+        server = Address(destination[:width] or self.address.packed, self.address.port, scope)
         return FiveTuple(Transport.UDP, Address.from_sockaddr(sender), server)
 
     def key(self, five_tuple: FiveTuple) -> ClientKey:
         """Return the key that datagrams of a client have here; undoes `five_tuple`."""
-        destination = five_tuple.server.packed if self.is_wildcard else b""
         client = five_tuple.client
+        sender = client.sockaddr
         if client.scope:  # the kernel's text names the interface: fe80::1%eth0
-            zone = socket.if_indextoname(client.scope)
-            return ((f"{client.host}%{zone}", client.port, 0, client.scope), destination)
-        return (client.sockaddr, destination)
+            with contextlib.suppress(OSError):  # it is gone, and the client with it
+                zone = socket.if_indextoname(client.scope)
+                sender = (f"{client.host}%{zone}", client.port, 0, client.scope)
+        if not self.is_wildcard:
+            return sender
+        server = five_tuple.server
+        scope = server.scope.to_bytes(4, sys.byteorder) if server.scope else b""
+        return (sender, server.packed + scope)
 
     def sender_to(self, five_tuple: FiveTuple) -> SendToClient:
         """Return the function that sends to a client, with all that does not change looked up."""
         sockaddr = five_tuple.client.sockaddr
         source = self._source(five_tuple.server)
+        plain_send = self.sock.sendto
 
-        def send(data: bytes, tos: int) -> None:
-            self._send(data, sockaddr, source, tos)
+        def send(data: bytes, tos: int) -> bool:
+            """Send to the client. Hot."""
+            if tos or source:
+                return self._send_message(data, sockaddr, source, tos)
+            try:
+                plain_send(data, sockaddr)
+            except OSError as error:
+                self._drops[drop_of(error)] += 1
+                return False
+            return True
 
         return send
 
     def send(self, data: bytes, client: Address, server: Address) -> bool:
-        """Send one message to a client; False if it could not be."""
-        return self._send(data, client.sockaddr, self._source(server), 0)
+        """Send one message to a client; False (and counted) if it could not be."""
+        return self._send_message(data, client.sockaddr, self._source(server), 0)
 
     def _source(self, server: Address) -> AncillaryOut:
         return source_ancillary(server.packed, server.scope) if self.is_wildcard else []
 
-    def _send(self, data: bytes, sockaddr: SocketAddress, source: AncillaryOut, tos: int) -> bool:
+    def _send_message(
+        self, data: bytes, sockaddr: SocketAddress, source: AncillaryOut, tos: int
+    ) -> bool:
         try:
-            if tos and self._dscp:
-                ancillary = source + tos_ancillary(tos, v4=self._v4)
-                self.sock.sendmsg([data], ancillary, 0, sockaddr)
-            elif source:
-                self.sock.sendmsg([data], source, 0, sockaddr)
-            else:
-                self.sock.sendto(data, sockaddr)
+            ancillary = source + tos_ancillary(tos, v4=self.v4) if tos else source
+            self.sock.sendmsg((data,), ancillary, 0, sockaddr)
         except OSError as error:
-            count_send_failure(self._drops, error)
+            self._drops[drop_of(error)] += 1
             return False
         return True
