@@ -86,6 +86,10 @@ RESERVATION_TOKEN: AttributeType[bytes] = _attribute(
 ADDITIONAL_ADDRESS_FAMILY: AttributeType[Family] = _attribute(
     0x8000, "ADDITIONAL-ADDRESS-FAMILY", _FAMILY
 )
+ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttributeType[Family] = _attribute(
+    0x8032, "ADDITIONAL-ADDRESS-FAMILY (draft)", _FAMILY
+)
+"""The number it had in draft-ietf-tram-turnbis and has in coturn to this day."""
 ADDRESS_ERROR_CODE = _attribute(
     0x8001,
     "ADDRESS-ERROR-CODE",

@@ -11,7 +11,7 @@ import hmac
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -127,7 +127,7 @@ class Message:
             if code == attribute.code
         ]
 
-    def has(self, attribute: AttributeType[T]) -> bool:
+    def has(self, attribute: AttributeType[Any]) -> bool:
         """Whether an attribute of that type is there, well-formed or not."""
         return any(code == attribute.code for code, _ in self.attributes)
 

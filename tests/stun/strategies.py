@@ -45,6 +45,7 @@ VALUES: dict[AttributeType[Any], st.SearchStrategy[Any]] = {
     a.DONT_FRAGMENT: st.just(True),
     a.RESERVATION_TOKEN: st.binary(min_size=8, max_size=8),
     a.ADDITIONAL_ADDRESS_FAMILY: families,
+    a.ADDITIONAL_ADDRESS_FAMILY_DRAFT: families,
     a.ADDRESS_ERROR_CODE: st.builds(AddressError, families, codes, text),
     a.ICMP: st.builds(Icmp, st.integers(0, 127), st.integers(0, 511), st.integers(0, 2**32 - 1)),
     a.CONNECTION_ID: st.integers(0, 2**32 - 1),

@@ -69,7 +69,9 @@ def _read(state: State, request: Request) -> _Wish:
         raise RejectionError(ErrorCode.FORBIDDEN, "relay.udp is off")
     even, token = message.get(a.EVEN_PORT), message.get(a.RESERVATION_TOKEN)
     family = message.get(a.REQUESTED_ADDRESS_FAMILY)
-    additional = message.get(a.ADDITIONAL_ADDRESS_FAMILY)
+    additional = message.get(a.ADDITIONAL_ADDRESS_FAMILY) or message.get(
+        a.ADDITIONAL_ADDRESS_FAMILY_DRAFT
+    )
     if tcp:
         _check_tcp(request)
     contradictions = (

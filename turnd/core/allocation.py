@@ -34,6 +34,7 @@ class Allocation:
         channels: peer and deadline by channel number.
         channel_of: channel number by peer.
         ticket: mobility ticket, empty without mobility (RFC 8016).
+        used_ticket: the ticket it moved by last, which its client may not know to be used up.
         client_gone: the client's stream closed, mobility keeps the allocation.
 
     """
@@ -51,6 +52,7 @@ class Allocation:
     channels: dict[int, tuple[Address, float]] = attrs.field(factory=dict)
     channel_of: dict[Address, int] = attrs.field(factory=dict)
     ticket: bytes = b""
+    used_ticket: bytes = b""
     client_gone: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -139,14 +141,15 @@ class Allocations:
             return
         self._by_five_tuple.pop(allocation.five_tuple, None)
         self._by_ticket.pop(allocation.ticket, None)
+        self._by_ticket.pop(allocation.used_ticket, None)
         self._count(allocation, self._counted.pop(allocation.number), -1)
 
     def move(self, allocation: Allocation, five_tuple: FiveTuple, ticket: bytes) -> None:
         """Give an allocation another client 5-tuple and ticket (RFC 8016)."""
         del self._by_five_tuple[allocation.five_tuple]
-        self._by_ticket.pop(allocation.ticket, None)
+        self._by_ticket.pop(allocation.used_ticket, None)
         allocation.five_tuple = five_tuple
-        allocation.ticket = ticket
+        allocation.used_ticket, allocation.ticket = allocation.ticket, ticket
         allocation.client_gone = False
         self._by_five_tuple[five_tuple] = allocation
         self._by_ticket[ticket] = allocation

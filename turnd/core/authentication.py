@@ -33,6 +33,15 @@ class Identity:
 
 
 @attrs.frozen(slots=True)
+class Held:
+    """The allocation a request is about: its 5-tuple, and what it was granted by."""
+
+    five_tuple: FiveTuple
+    realm: str
+    credential: Credential
+
+
+@attrs.frozen(slots=True)
 class MustLoad:
     """The credential is in a store that has to be asked; see `LoadCredential`."""
 
@@ -60,7 +69,7 @@ class Authenticator:
         self,
         message: Message,
         five_tuple: FiveTuple,
-        held: tuple[str, Credential] | None,
+        held: Held | None,
         wall_time: float,
     ) -> Identity | MustLoad:
         """Authenticate a request.
@@ -68,7 +77,7 @@ class Authenticator:
         Args:
             message: the request.
             five_tuple: where it came from.
-            held: realm and credential of the allocation on that 5-tuple, if there is one.
+            held: the allocation the request is about, if there is one.
             wall_time: Unix time, seconds.
 
         Raises:
@@ -84,7 +93,11 @@ class Authenticator:
             raise RejectionError(ErrorCode.BAD_REQUEST, "USERNAME, REALM or NONCE is missing")
         # RFC 8489 §9.2.4 lists the nonce last. It is looked at first because it costs a
         # hash where the others may cost a database: a flood of made-up requests ends here.
-        if not self.nonces.is_valid(nonce, five_tuple, wall_time):
+        # Who joins a data connection (RFC 6062 §4.3) or moves (RFC 8016 §3.2) comes from a new
+        # 5-tuple with the nonce of the old one.
+        if not self.nonces.is_valid(nonce, five_tuple, wall_time) and not (
+            held is not None and self.nonces.is_valid(nonce, held.five_tuple, wall_time)
+        ):
             raise self._challenge(ErrorCode.STALE_NONCE, message, five_tuple, wall_time)
         algorithm_named = self._check_algorithms(message)
         credential = self._find(message, realm, username, userhash, held, wall_time)
@@ -96,7 +109,7 @@ class Authenticator:
         if credential is None or matched is None or not self._takes(algorithm_named):
             detail = "unknown or expired user" if credential is None else "wrong password"
             raise self._challenge(ErrorCode.UNAUTHENTICATED, message, five_tuple, wall_time, detail)
-        if held is not None and (realm, matched.owner) != (held[0], held[1].owner):
+        if held is not None and (realm, matched.owner) != (held.realm, held.credential.owner):
             raise RejectionError(ErrorCode.WRONG_CREDENTIALS, "the allocation is another user's")
         # RFC 8489 §9.2.4, last paragraph: which attribute answers carry.
         answer = IntegrityAlgorithm.SHA256 if algorithm_named else IntegrityAlgorithm.SHA1
@@ -117,7 +130,7 @@ class Authenticator:
         realm: str,
         username: str | None,
         userhash: bytes | None,
-        held: tuple[str, Credential] | None,
+        held: Held | None,
         wall_time: float,
     ) -> Credential | NotYet | None:
         token = message.get(a.ACCESS_TOKEN)
@@ -125,8 +138,12 @@ class Authenticator:
             if not self.settings.oauth_server_name or username is None:
                 return None
             return self.source.open_token(username, token, wall_time)
-        if held is not None and held[0] == realm and _is_user(held[1], realm, username, userhash):
-            return held[1]
+        if (
+            held is not None
+            and held.realm == realm
+            and _is_user(held.credential, realm, username, userhash)
+        ):
+            return held.credential
         if realm not in self.settings.realms:
             return None
         if username is not None:

@@ -58,13 +58,16 @@ def _move(state: State, request: Request, ticket: bytes) -> Answer:
     if allocation is None:
         raise RejectionError(ErrorCode.BAD_REQUEST, "no allocation has that MOBILITY-TICKET")
     old, new = allocation.five_tuple, request.five_tuple
+    if new != old and ticket == allocation.used_ticket:
+        # RFC 8016 §3.2.2: a ticket moves once. From where it moved to it may come again:
+        # the answer with the next one may have been lost.
+        raise RejectionError(ErrorCode.BAD_REQUEST, "that MOBILITY-TICKET was used")
     events: list[Output] = []
     if new != old:
         if state.allocation_of(new) is not None:
             raise RejectionError(ErrorCode.ALLOCATION_MISMATCH, "the 5-tuple has an allocation")
         if allocation.tcp or state.is_own_relay(new.client):
             raise RejectionError(ErrorCode.MOBILITY_FORBIDDEN, "not to that client address")
-        # RFC 8016 §3.2.2: a ticket is used up by moving.
         fresh = state.random_bytes(MOBILITY_TICKET_SIZE)
         state.allocations.move(allocation, new, fresh)
         state.tables.move_allocation(allocation.number, new)

@@ -24,9 +24,9 @@ from stun.credentials import SecurityFeature
 from turnd.core.allocate import handle_allocate
 from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
-from turnd.core.authentication import Authenticator, MustLoad
+from turnd.core.authentication import Authenticator, Held, MustLoad
 from turnd.core.binding import handle_binding
-from turnd.core.credentials import Credential, CredentialSource
+from turnd.core.credentials import CredentialSource
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.nonce import NonceMaker
 from turnd.core.outputs import (
@@ -310,7 +310,7 @@ class TurnServer:
             software=self._settings.software,
         )
 
-    def _held(self, request: Request) -> tuple[str, Credential] | None:
+    def _held(self, request: Request) -> Held | None:
         """Find the allocation a request is about: its credential stays good for it."""
         state, message = self._state, request.message
         allocation = state.allocation_of(request.five_tuple)
@@ -319,7 +319,9 @@ class TurnServer:
             allocation = state.allocations.of_ticket(ticket) if ticket else None
         elif allocation is None and message.method == Method.CONNECTION_BIND:
             allocation = self._allocation_of_connection(message.get(a.CONNECTION_ID))
-        return (allocation.realm, allocation.credential) if allocation else None
+        if allocation is None:
+            return None
+        return Held(allocation.five_tuple, allocation.realm, allocation.credential)
 
     def _allocation_of_connection(self, connection_id: int | None) -> Allocation | None:
         connection = self._state.connections.get(connection_id) if connection_id else None

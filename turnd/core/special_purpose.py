@@ -96,6 +96,8 @@ def embedded_ipv4(packed: bytes) -> tuple[bytes, ...]:
     if len(packed) != 16:
         return ()
     found: list[bytes] = []
+    if packed in _UNSPECIFIED_AND_LOOPBACK:
+        return ()  # not IPv4-compatible (RFC 4291 §2.5.5.1), though they look it
     if packed[:12] in _PREFIX_96 or packed.startswith(b"\x00\x64\xff\x9b\x00\x01"):
         found.append(packed[12:])
     if packed.startswith(b"\x20\x02"):
@@ -108,6 +110,7 @@ def embedded_ipv4(packed: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+_UNSPECIFIED_AND_LOOPBACK = {bytes(16), bytes(15) + b"\x01"}
 _PREFIX_96 = {
     bytes(10) + b"\xff\xff",
     bytes(12),

@@ -113,7 +113,7 @@ def test_another_allocate_on_the_same_five_tuple_is_a_mismatch() -> None:
 )
 def test_checks_of_section_7_2(attributes: tuple[RawAttribute, ...], code: int) -> None:
     if attributes and isinstance(attributes[0], int):
-        attributes = (attributes,)  # type: ignore[assignment]
+        attributes = (attributes,)
     world = World()
     reply = world.client().request(Method.ALLOCATE, *attributes)
     assert reply.code == code
@@ -150,8 +150,15 @@ def test_family_without_relay_address_is_not_supported() -> None:
     assert only_ipv6.client().allocate().code == 440
 
 
-def test_additional_family_gives_two_relays() -> None:
-    reply = World().client().allocated(a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6))
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6),
+        a.ADDITIONAL_ADDRESS_FAMILY_DRAFT.of(Family.IPV6),
+    ],
+)
+def test_additional_family_gives_two_relays(attribute: RawAttribute) -> None:
+    reply = World().client().allocated(attribute)
     families = [address.family for address in reply.message.get_all(a.XOR_RELAYED_ADDRESS)]
     assert families == [Family.IPV4, Family.IPV6]
 

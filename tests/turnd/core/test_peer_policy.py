@@ -117,6 +117,11 @@ def test_allowing_all_of_ipv6_does_not_open_ipv4_inside_it() -> None:
     assert not policy.check(packed("64:ff9b::7f00:1")).allowed
 
 
+def test_allowing_ipv6_loopback_opens_it() -> None:
+    assert PeerPolicy(allow=of("::1/128")).check(packed("::1")).allowed
+    assert not PeerPolicy(allow=of("::1/128")).check(packed("::127.0.0.1")).allowed
+
+
 def test_special_ranges_can_be_opened_as_a_whole() -> None:
     policy = PeerPolicy(deny_special=False, deny=of("10.0.0.0/8"))
     assert policy.check(packed("192.168.1.1")).allowed

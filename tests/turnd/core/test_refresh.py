@@ -28,7 +28,8 @@ def test_allocation_ends_when_nobody_refreshes_it() -> None:
     assert world.advance(599.9) == []
     (closed,) = world.advance(0.1)
     assert isinstance(closed, AllocationClosed)
-    assert (closed.reason, closed.duration) == ("expired", pytest.approx(600))
+    assert closed.reason == "expired"
+    assert closed.duration == pytest.approx(600)
     assert not world.tables.relays
 
 
@@ -157,6 +158,19 @@ def test_ticket_is_used_up_by_moving_but_a_retransmission_is_answered() -> None:
     ]
     assert again.data == first.message.raw
     assert world.client(5001).refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 400
+    # From where it moved to, the old ticket is as good as none.
+    reply = moved.refresh(600, a.MOBILITY_TICKET.of(ticket))
+    assert reply.code == 0
+    assert reply.message.get(a.MOBILITY_TICKET) == first.message.get(a.MOBILITY_TICKET)
+
+
+def test_nonce_of_the_old_address_is_good_for_moving_and_nothing_else() -> None:
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    moved = world.client(5000)
+    moved.nonce = client.nonce
+    assert moved.allocate().code == 438
+    assert moved.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 0
 
 
 def test_ticket_of_another_user_is_refused() -> None:
