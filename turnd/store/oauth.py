@@ -14,6 +14,9 @@ DELAY = 5.0
 """RFC 7635 §4.1.1: seconds that clocks may differ and a message may take."""
 
 
+MD5_KEY_SIZE = 16
+
+
 @attrs.frozen(slots=True)
 class TokenKey:
     """A key shared with an authorization server.
@@ -64,7 +67,7 @@ class OauthTokens:
         remaining = token.timestamp + token.lifetime + DELAY - wall_time
         if remaining <= 0 or token.timestamp - DELAY > wall_time:
             return None
-        return Credential(
+        credential = Credential(
             kid,
             kid,
             token.mac_key,
@@ -72,3 +75,8 @@ class OauthTokens:
             expires_at=token.timestamp + token.lifetime,
             maximum_lifetime=max(int(remaining), 1),
         )
+        # coturn, server and clients, signs with the first bytes of the mac_key alone: as
+        # many as a long-term key of MD5 has.
+        short = token.mac_key[:MD5_KEY_SIZE]
+        coturn = attrs.evolve(credential, key_md5=short, key_sha256=short)
+        return attrs.evolve(credential, alternatives=(coturn,))
