@@ -126,7 +126,7 @@ def _redirect(state: State, request: Request) -> None:
 def _check_quota(state: State, request: Request, credential: Credential) -> None:
     whole, realm = state.settings.limits, state.limits_of(request.realm)
     counts = state.allocations
-    user = counts.count_of_user(request.realm, credential.owner)
+    user = counts.count_of_user(request.realm, credential.owner) if credential.owner else 0
     address = counts.count_of_address(request.five_tuple.client.packed)
     for count, limit, key in (
         (len(counts), whole.allocations, "quota.allocations"),

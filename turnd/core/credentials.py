@@ -14,7 +14,8 @@ class Credential:
 
     Attributes:
         username: the USERNAME the client shows.
-        owner: whom quotas count by: the user behind a time-limited username, else `username`.
+        owner: whom quotas count by: the user behind a time-limited username, else `username`;
+            empty for nobody in particular, whom no quota of a user concerns.
         key_md5: 16-byte long-term key, or an OAuth token's mac_key; None when not known.
         key_sha256: 32-byte long-term key, or an OAuth token's mac_key; None when not known.
         expires_at: wall-clock seconds (Unix time) after which it is void, or None.

@@ -67,9 +67,11 @@ class OauthTokens:
         remaining = token.timestamp + token.lifetime + DELAY - wall_time
         if remaining <= 0 or token.timestamp - DELAY > wall_time:
             return None
+        # A token names the key it was made with, not whom it was made for, and the next one
+        # may be made with another key: nobody in particular owns what it opens.
         credential = Credential(
             kid,
-            kid,
+            "",
             token.mac_key,
             token.mac_key,
             expires_at=token.timestamp + token.lifetime,

@@ -299,6 +299,12 @@ def test_quota_counts_the_person_behind_a_time_limited_name() -> None:
     assert codes == [0, 486]
 
 
+def test_quota_of_a_user_does_not_concern_nobody_in_particular() -> None:
+    world = World(realms={REALM: Limits(allocations_per_user=1)})
+    world.source.users[REALM, "alice"] = credential(REALM, "alice", "alice's password", owner="")
+    assert [world.client(port).allocate().code for port in (1, 2, 3)] == [0, 0, 0]
+
+
 def test_bandwidth_limit_of_the_realm_reaches_the_engine() -> None:
     world = World(realms={REALM: Limits(bandwidth=12345)})
     world.client().allocated()
