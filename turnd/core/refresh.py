@@ -33,6 +33,9 @@ def _refresh(
     if asked == 0:
         return _delete(state, request, allocation, family)
     credential = request.credential or allocation.credential
+    if request.message.has(a.ACCESS_TOKEN):
+        # RFC 7635 §4.1.1: a newer token takes the older one's place, mac_key and all.
+        allocation.credential = credential
     lifetime = granted_lifetime(asked, state.settings.lifetimes, credential)
     for each in [family] if family else list(allocation.relayed):
         state.set_lifetime(allocation, each, request.now + lifetime)

@@ -294,6 +294,32 @@ def test_oauth_token_is_a_credential() -> None:
     assert reply.message.get(a.LIFETIME) == 450
 
 
+def test_newer_oauth_token_takes_the_older_ones_place() -> None:
+    world = World(oauth_server_name="turn.example.org")
+    keys = {"old": bytes(20), "new": bytes(range(20))}
+    for kid, key in keys.items():
+        world.source.tokens[kid, kid.encode()] = Credential(kid, "", key, key)
+    client = world.client()
+    client.learn_nonce()
+
+    def request(method: Method, kid: str, *attributes: RawAttribute) -> int:
+        named = [a.USERNAME.of(kid), a.REALM.of(REALM), a.NONCE.of(client.nonce)]
+        message = Message.build(
+            method, MessageClass.REQUEST, client.transaction_id(), [*attributes, *named]
+        )
+        return client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, keys[kid])])).code
+
+    assert (
+        request(Method.ALLOCATE, "old", a.REQUESTED_TRANSPORT.of(UDP), a.ACCESS_TOKEN.of(b"old"))
+        == 0
+    )
+    assert request(Method.REFRESH, "old") == 0
+    assert request(Method.REFRESH, "new") == 401
+    assert request(Method.REFRESH, "new", a.ACCESS_TOKEN.of(b"new")) == 0
+    assert request(Method.REFRESH, "new") == 0
+    assert request(Method.REFRESH, "old") == 401
+
+
 def test_oauth_token_counts_for_nothing_where_oauth_is_off() -> None:
     world = World()
     key = bytes(20)
