@@ -20,8 +20,11 @@ LARGEST_DATAGRAM = 65535
 _IP_PKTINFO = 8
 _IP_MTU_DISCOVER = 10
 _IP_RECVTOS = 13
-_IP_PMTUDISC_DONT = 0
 _IP_PMTUDISC_DO = 2
+_IP_PMTUDISC_OMIT = 5
+"""No DF, as with IP_PMTUDISC_DONT, but ICMP's "fragmentation needed" is still told to the
+socket: the answer to a packet with DF may come after packets without it. And what a forged
+one says of the path's MTU is not believed."""
 _IPV6_DONTFRAG = 62
 _SO_RXQ_OVFL = 40
 _PKTINFO4 = struct.Struct("=i4s4s")
@@ -41,7 +44,7 @@ def prepare(sock: socket.socket, *, v4: bool, dscp: bool, wildcard: bool) -> Non
     if LINUX:
         options.append((socket.SOL_SOCKET, _SO_RXQ_OVFL, 1))
         if v4:
-            options.append((socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT))
+            options.append((socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT))
             options += [(socket.IPPROTO_IP, _IP_PKTINFO, 1)] * wildcard
     if not v4:
         options += [(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)] * wildcard
@@ -64,7 +67,7 @@ def set_dont_fragment(sock: socket.socket, *, v4: bool, on: bool) -> bool:
         return not on
     try:
         if v4:
-            value = _IP_PMTUDISC_DO if on else _IP_PMTUDISC_DONT
+            value = _IP_PMTUDISC_DO if on else _IP_PMTUDISC_OMIT
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, value)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, on)

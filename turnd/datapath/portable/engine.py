@@ -93,11 +93,14 @@ class PortableDatapath:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._selector)
-                await self._serve_ready()
+                # Under load there is more by now, and asking costs less than going to sleep.
+                while await self._serve_ready():
+                    await trio.lowlevel.checkpoint()
         finally:
             self._close()
 
-    async def _serve_ready(self) -> None:
+    async def _serve_ready(self) -> bool:
+        """Give every ready socket its turn; False if none was ready."""
         ready: list[Callable[[], None]] = [key.data for key, _ in self._selector.select(0)]
         for start in range(0, len(ready), SOCKETS_PER_STEP):
             if start:
@@ -109,6 +112,7 @@ class PortableDatapath:
                 # Many busy relays are one direction; the few listeners are all of the other.
                 for listener in list(self._clients.listeners.values()):
                     self._receive_listener(listener)
+        return bool(ready)
 
     def reconfigure(self, settings: DatapathSettings) -> None:
         """See `Datapath.reconfigure`. Buffer sizes count for sockets opened from now on."""
@@ -278,15 +282,15 @@ class PortableDatapath:
                 self._hand_up(upward, data, listener.five_tuple(key))
 
     def _hand_up(self, upward: Upward, data: bytes, five_tuple: FiveTuple) -> None:
-        if self._handler is None:
+        if upward is Upward.DTLS and five_tuple.transport is not Transport.UDP:
+            self._drops[Drop.MALFORMED] += 1  # DTLS inside a stream or inside DTLS is none
+        elif self._handler is None:
             return
-        if upward is Upward.REQUEST:
+        elif upward is Upward.REQUEST:
             self._handler.on_request(data, five_tuple)
-        elif five_tuple.transport is Transport.UDP:
+        else:
             dtls = FiveTuple(Transport.DTLS, five_tuple.client, five_tuple.server)
             self._handler.on_dtls(data, dtls)
-        else:  # DTLS inside a stream or inside DTLS is none
-            self._drops[Drop.MALFORMED] += 1
 
     def _receive_relay(self, relay: RelayRow) -> None:
         """Take a turn of datagrams from peers. Hot."""

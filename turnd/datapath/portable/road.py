@@ -16,7 +16,7 @@ from turnd.datapath.portable.ancillary import set_dont_fragment, tos_ancillary
 from turnd.datapath.portable.counters import Counters
 from turnd.datapath.portable.icmp_errors import IcmpError
 from turnd.datapath.portable.rows import MAX_ROUTES, AllocationRow, RelayRow, Route
-from turnd.datapath.portable.send_errors import PENDING, drop_of
+from turnd.datapath.portable.send_errors import drop_of, may_be_of_earlier
 from turnd.datapath.portable.token_bucket import TokenBucket, bucket_of
 from turnd.datapath.portable.wire import (
     PADDING,
@@ -193,7 +193,7 @@ class Road:
         return True
 
     def _send_again(self, error: OSError, route: Route, data: bytes, tos: int) -> bool:
-        if error.errno in PENDING:
+        if may_be_of_earlier(error):
             try:
                 ancillary = tos_ancillary(tos, v4=route.relay.v4) if tos else []
                 route.relay.sock.sendmsg((data,), ancillary, 0, route.sockaddr)

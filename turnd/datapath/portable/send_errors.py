@@ -6,9 +6,6 @@ import errno
 
 from turnd.datapath.interface import Drop
 
-PENDING = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
-"""Errors of an earlier datagram (ICMP), told in place of a send that may be tried again."""
-
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -17,3 +14,12 @@ def drop_of(error: OSError) -> Drop:
     if error.errno in _FULL:
         return Drop.SEND_BUFFER_FULL
     return Drop.TOO_LARGE if error.errno == errno.EMSGSIZE else Drop.SEND_FAILED
+
+
+def may_be_of_earlier(error: OSError) -> bool:
+    """Whether the error may be an earlier datagram's (ICMP), told in place of this send.
+
+    Linux turns ICMP into a dozen error numbers, EMSGSIZE among them, and tells each once:
+    trying again shows whose it is.
+    """
+    return error.errno not in _FULL

@@ -1,0 +1,53 @@
+"""Fixtures of the engines' tests: every test runs against every engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import trio
+
+from tests.turnd.datapath.datapath_world import ManualClock, World, WorldFactory
+from turnd.datapath.interface import Datapath, DatapathSettings
+from turnd.datapath.portable import PortableDatapath
+
+EngineMaker = Callable[[DatapathSettings], tuple[Datapath, ManualClock]]
+
+
+def make_portable(settings: DatapathSettings) -> tuple[Datapath, ManualClock]:
+    clock = ManualClock()
+    return PortableDatapath(settings, clock), clock
+
+
+ENGINES: dict[str, EngineMaker] = {"portable": make_portable}
+
+
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> EngineMaker:
+    """How to make the engine under test."""
+    return ENGINES[request.param]
+
+
+@pytest.fixture
+async def make_world(engine: EngineMaker, nursery: trio.Nursery) -> AsyncIterator[WorldFactory]:
+    """Worlds whose engine runs already; with `running=False` the test calls `World.start`."""
+    worlds: list[World] = []
+
+    async def make(*, running: bool = True, **settings: Any) -> World:
+        world = World(*engine(DatapathSettings(**settings)))
+        worlds.append(world)
+        if running:
+            await world.start(nursery)
+        return world
+
+    yield make
+    nursery.cancel_scope.cancel()
+    for world in worlds:
+        world.close()
+
+
+@pytest.fixture
+async def world(make_world: WorldFactory) -> World:
+    """A running engine with default settings."""
+    return await make_world()
