@@ -1,0 +1,123 @@
+"""coturn's turnutils_uclient relays through turnd and loses nothing, over every transport.
+
+The kinds of traffic are one table; all of a transport's run at the same time against one
+server, because each client of this program waits up to six seconds for no reason of ours.
+"""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import trio
+
+from tests.interop.conftest import StartServer
+from tests.interop.server_under_test import PASSWORD, SECRET, USER, ServerUnderTest
+from tests.interop.tools import Finished
+from tests.interop.turnutils import Totals, echo_peer, totals, uclient
+
+LOGIN = f"-u {USER} -w {PASSWORD}"
+PACE = "-n 40 -z 15 -l 170"
+"""Forty messages of 170 bytes, 15 milliseconds apart."""
+MESSAGES = 40
+
+
+@attrs.frozen(slots=True)
+class Case:
+    """One run.
+
+    Attributes:
+        flags: of turnutils_uclient; "{peer}" is the echo peer's port.
+        senders: how many sessions of it send `MESSAGES` each.
+        host: where it finds the server.
+        login: its flags for credentials.
+
+    """
+
+    flags: str
+    senders: int = 1
+    host: str = "127.0.0.1"
+    login: str = LOGIN
+
+
+V4_PEER = "-e 127.0.0.1 -r {peer}"
+V6_PEER = "-e ::1 -r {peer}"
+
+UDP_RELAYS = {
+    "channels to a peer": Case(f"-c {V4_PEER}"),
+    "Send indications to a peer": Case(f"-c -s {V4_PEER}"),
+    "RTP and RTCP, on an even port and the next": Case(V4_PEER, senders=2),
+    "channels from client to client": Case("-c -y", senders=2),
+    "Send indications from client to client": Case("-c -y -s", senders=2),
+    "RTP and RTCP from client to client": Case("-y", senders=4),
+    "an IPv6 client to an IPv6 peer": Case(f"-c -x {V6_PEER}", host="::1"),
+    "an IPv6 client to an IPv4 peer": Case(f"-c -X {V4_PEER}", host="::1"),
+    "an IPv4 client to an IPv6 peer": Case(f"-c -x {V6_PEER}"),
+    "an IPv4 client's Send indications to an IPv6 peer": Case(f"-c -s -x {V6_PEER}"),
+    "IPv6 relays from client to client": Case("-c -y -x", senders=2),
+    "relays of both families in one allocation": Case(f"-c -Z {V4_PEER}"),
+    "a time-limited credential": Case(f"-c {V4_PEER}", login=f"-u someone -W {SECRET}"),
+    "mobility": Case(f"-c -M {V4_PEER}"),
+    "mobility with Send indications": Case(f"-c -M -s {V4_PEER}"),
+    "DONT-FRAGMENT": Case(f"-c -g -s {V4_PEER}"),
+    "permissions and channels asked for again": Case(f"-c -G {V4_PEER}"),
+    "padded channel data": Case(f"-c -D -l 171 {V4_PEER}"),
+    "large messages": Case(f"-c -l 1200 {V4_PEER}"),
+    "six clients at once": Case(f"-c -m 6 {V4_PEER}", senders=6),
+}
+
+TCP_RELAYS = {
+    "Connect to another allocation": Case("-T", senders=2),
+    "ConnectionAttempt from a peer": Case("-T -P", senders=2),
+}
+
+
+async def outcome(server: ServerUnderTest, transport: str, case: Case, peer: int) -> str:
+    """Run one case; return what was wrong with it, or nothing."""
+    flags = f"{case.login} {PACE} {case.flags.format(peer=peer)}"
+    finished = await uclient(server, transport, flags, host=case.host)
+    return judge(finished, case.senders * MESSAGES)
+
+
+def judge(finished: Finished, messages: int) -> str:
+    """Return what is wrong with a run that should have sent so many messages, or nothing."""
+    try:
+        counted = totals(finished)
+    except AssertionError as error:
+        return str(error)
+    if finished.exit_code or counted != Totals(messages, messages, lost=0, dropped=0):
+        return f"{counted} of {messages}\n{finished}"
+    return ""
+
+
+async def failures(server: ServerUnderTest, transport: str, cases: dict[str, Case]) -> str:
+    """Run cases at the same time; return what was wrong with which."""
+    wrong: dict[str, str] = {}
+
+    async def run(name: str, case: Case, peer: int) -> None:
+        problem = await outcome(server, transport, case, peer)
+        if problem:
+            wrong[name] = problem
+
+    async with echo_peer() as peer, trio.open_nursery() as nursery:
+        for name, case in cases.items():
+            nursery.start_soon(run, name, case, peer)
+    return "\n".join(f"{name}: {problem}" for name, problem in wrong.items())
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "dtls"])
+async def test_relays_udp_for_clients_over(transport: str, start_server: StartServer) -> None:
+    async with start_server({"mobility": {"enabled": True}}) as server:
+        problems = await failures(server, transport, UDP_RELAYS)
+        assert not problems, problems
+        assert server.transports() == {transport}
+        moved = {line["session"] for line in server.events("allocation-moved")}
+        assert len(moved) >= 2, "the mobile clients did not move"
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_relays_tcp_for_clients_over(transport: str, start_server: StartServer) -> None:
+    async with start_server({}) as server:
+        problems = await failures(server, transport, TCP_RELAYS)
+        assert not problems, problems
+        assert server.transports() == {transport}
+        assert {line["relays"] for line in server.events("allocation-opened")} == {"tcp"}
