@@ -22,6 +22,8 @@ UDP_PROTOCOL = 17
 TCP_PROTOCOL = 6
 RESERVATION_TOKEN_SIZE = 8
 MOBILITY_TICKET_SIZE = 32
+"""Bytes of a ticket, which is hexadecimal text: clients, coturn's among them, keep it as a C
+string of no more than that, and lose what follows a zero byte."""
 
 _ANYBODY = Credential("", "", key_md5=None, key_sha256=None)
 
@@ -167,9 +169,14 @@ def _open(state: State, request: Request, wish: _Wish, credential: Credential) -
     else:
         attributes += _open_families(state, request, wish, allocation, open_relay)
     if wish.mobile:
-        allocation.ticket = state.random_bytes(MOBILITY_TICKET_SIZE)
+        allocation.ticket = new_ticket(state)
         attributes.append(a.MOBILITY_TICKET.of(allocation.ticket))
     return _finish(state, request, allocation, attributes)
+
+
+def new_ticket(state: State) -> bytes:
+    """Return a MOBILITY-TICKET that nobody can guess (RFC 8016 §3.1.1)."""
+    return state.random_bytes(MOBILITY_TICKET_SIZE // 2).hex().encode()
 
 
 def _take_up(state: State, token: bytes, open_relay: Open) -> RelayedAddress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stun import ErrorCode, Family
 from stun import attributes as a
-from turnd.core.allocate import MOBILITY_TICKET_SIZE, granted_lifetime
+from turnd.core.allocate import granted_lifetime, new_ticket
 from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
 from turnd.core.outputs import AllocationMoved, AllocationRefreshed, Output
@@ -71,8 +71,7 @@ def _move(state: State, request: Request, ticket: bytes) -> Answer:
             raise RejectionError(ErrorCode.ALLOCATION_MISMATCH, "the 5-tuple has an allocation")
         if allocation.tcp or state.is_own_relay(new.client):
             raise RejectionError(ErrorCode.MOBILITY_FORBIDDEN, "not to that client address")
-        fresh = state.random_bytes(MOBILITY_TICKET_SIZE)
-        state.allocations.move(allocation, new, fresh)
+        state.allocations.move(allocation, new, new_ticket(state))
         state.tables.move_allocation(allocation.number, new)
         events.append(AllocationMoved(allocation.number, new, old))
     answer = _refresh(state, request, allocation, events)

@@ -127,6 +127,16 @@ def test_ticket_is_given_on_request_alone() -> None:
     assert not client.allocated().message.has(a.MOBILITY_TICKET)
 
 
+def test_tickets_are_text_of_no_more_than_32_bytes_as_coturns_clients_keep_them() -> None:
+    world = World(mobility=True)
+    _, ticket = mobile(world)
+    for port in range(5000, 5020):
+        assert ticket.isalnum()
+        assert len(ticket) <= 32
+        reply = world.client(port).refresh(600, a.MOBILITY_TICKET.of(ticket))
+        ticket = reply.message.get(a.MOBILITY_TICKET) or b""
+
+
 def test_client_comes_back_from_another_address_with_its_ticket() -> None:
     world = World(mobility=True)
     client, ticket = mobile(world)
