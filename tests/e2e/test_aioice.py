@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.server import PASSWORD, USER, ServerUnderTest
+from tests.e2e.server import PASSWORD, USER, ServerUnderTest
 
 AGENTS = Path(__file__).with_name("aioice_agents.py")
 

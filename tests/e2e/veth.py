@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.interop.server import require
+from tests.e2e.server import require
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.interop.server import (
+from tests.e2e.server import (
     PASSWORD,
     SECRET,
     USER,

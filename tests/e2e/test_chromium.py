@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.interop.server import PASSWORD, SECRET, USER, ServerUnderTest, require
+from tests.e2e.server import PASSWORD, SECRET, USER, ServerUnderTest, require
 from turnd.store.rest_credentials import mint
 
 MESSAGES = 500
