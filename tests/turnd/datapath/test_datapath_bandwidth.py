@@ -108,6 +108,18 @@ async def test_a_changed_total_is_in_force_at_once(make_world: WorldFactory) -> 
     assert await send_to_peer(world, client, peer, 30) == 30
 
 
+async def test_what_the_total_holds_back_is_not_taken_from_the_allocation(
+    make_world: WorldFactory,
+) -> None:
+    world = await make_world(total_bandwidth=RATE // 2)
+    client, peer = world.client(), world.peer()
+    world.bind_channel(world.allocate(client, bandwidth=RATE), peer.address)
+    assert await send_to_peer(world, client, peer, 10) == 5
+    assert world.drops()[Drop.TOTAL_BANDWIDTH] == 5
+    world.engine.reconfigure(DatapathSettings())
+    assert await send_to_peer(world, client, peer, 10) == 5
+
+
 async def test_an_unlimited_allocation_is_not_limited(world: World) -> None:
     client, peer = world.client(Transport.TCP), world.peer()
     world.bind_channel(world.allocate(client, bandwidth=0), peer.address)

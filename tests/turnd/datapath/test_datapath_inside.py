@@ -98,6 +98,20 @@ async def test_inside_the_receiver_must_hold_a_permission_for_the_senders_public
     assert receiver.is_silent()
 
 
+async def test_only_what_arrived_counts_as_delivered_inside(make_world: WorldFactory) -> None:
+    world = await make_world(**OWN)
+    sender, receiver = world.client(), world.client(Transport.TCP, room=1)
+    first, second = world.allocate(sender), world.allocate(receiver)
+    world.bind_channel(first, second.relay)
+    world.bind_channel(second, first.relay)
+    for _ in range(3):
+        by_channel(sender, second.relay, b"room for one")
+    await world.dropped({Drop.CLIENT_QUEUE_FULL: 2})
+    await world.delivered_inside(1)
+    assert world.engine.traffic(first.number) == Traffic(3, 36, 0, 0)
+    assert world.engine.traffic(second.number) == Traffic(0, 0, 1, 12)
+
+
 @FORMS
 async def test_internal_only_reaches_live_relays_and_nothing_else_on_that_address(
     make_world: WorldFactory, send: Exchange

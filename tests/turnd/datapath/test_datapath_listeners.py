@@ -205,7 +205,8 @@ GARBAGE = {
     "an IPv6 address too short": message(SEND, attribute(0x0012, b"\0\2" + bytes(6)), PAYLOAD),
     "an empty address": message(SEND, attribute(XOR_PEER_ADDRESS, b""), PAYLOAD),
     "an unknown attribute to be understood": message(SEND, PEER, PAYLOAD, attribute(0x7F00, b"?")),
-    "a length below the message's": message(SEND, PEER, PAYLOAD) + bytes(4),
+    "a length below the message's": message(SEND, PEER, PAYLOAD) + attribute(0x8022, b"more"),
+    "DATA behind MESSAGE-INTEGRITY": message(SEND, PEER, attribute(0x0008, bytes(20)), PAYLOAD),
     "a length above the message's": message(SEND, PEER, PAYLOAD)[:-4],
 }
 

@@ -194,6 +194,19 @@ async def test_known_attributes_that_do_not_belong_in_a_send_indication_are_igno
     assert await peer.receive() == b"data"
 
 
+@pytest.mark.parametrize("integrity", [(0x0008, 20), (0x001C, 32)])
+async def test_attributes_behind_an_integrity_are_ignored(
+    world: World, integrity: tuple[int, int]
+) -> None:
+    """RFC 8489 §14.5, §14.6, whatever they are."""
+    client, peer = world.client(), world.peer()
+    world.permit(world.allocate(client), peer.address)
+    code, size = integrity
+    more = (attribute(code, bytes(size)), attribute(0x7F00, b"unknown"))
+    client.send(send_indication(peer.address, b"data", *more))
+    assert await peer.receive() == b"data"
+
+
 async def test_of_duplicate_attributes_the_first_counts(world: World) -> None:
     client, first, second = world.client(), world.peer(), world.peer()
     world.permit(world.allocate(client), first.address)

@@ -210,7 +210,9 @@ class PortableDatapath:
             return Traffic()
         for relay in row.relays.values():
             self._relays.remove(relay)
-        row.clear()
+        # They point back at the row: without them it goes now, not at the next collection.
+        row.relays.clear()
+        row.routes.clear()
         self._clients.forget(row)
         return row.traffic.snapshot()
 
@@ -294,8 +296,8 @@ class PortableDatapath:
 
     def _receive_relay(self, relay: RelayRow) -> None:
         """Take a turn of datagrams from peers. Hot."""
-        sock, plain, road = relay.sock, relay.plain, self._road
-        receive, routes = sock.recvmsg, relay.allocation.routes
+        receive, plain, road = relay.sock.recvmsg, relay.plain, self._road
+        routes = relay.allocation.routes
         for taken in range(RELAY_TURN):
             try:
                 data, ancillary, _, sender = receive(LARGEST_DATAGRAM, ANCILLARY_SIZE)
@@ -306,8 +308,8 @@ class PortableDatapath:
                     self._tell_errors(relay)
                 return
             except OSError:
-                if sock.fileno() < 0:  # closed in the middle of this batch
-                    return
+                # Told of an ICMP error; or closed by what a packet of this turn led to, and
+                # then there are no errors to tell, nor datagrams.
                 self._tell_errors(relay)
                 continue
             tos = 0

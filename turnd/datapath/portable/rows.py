@@ -181,11 +181,3 @@ class AllocationRow:
         if row is not None:
             del self.channel_of[row.peer]
             self.routes.clear()
-
-    def clear(self) -> None:
-        """Drop every row: whoever still holds this object in mid-batch passes nothing more."""
-        self.relays.clear()
-        self.permissions.clear()
-        self.channels.clear()
-        self.channel_of.clear()
-        self.routes.clear()

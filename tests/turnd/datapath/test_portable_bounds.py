@@ -1,0 +1,39 @@
+"""What the portable engine remembers has bounds."""
+
+from __future__ import annotations
+
+from stun import Address
+from tests.turnd.datapath.datapath_wire import send_indication
+from tests.turnd.datapath.datapath_world import ManualClock, World
+from turnd.core.five_tuple import Transport
+from turnd.datapath.interface import DatapathSettings
+from turnd.datapath.portable import PortableDatapath
+from turnd.datapath.portable.rows import MAX_ROUTES
+
+
+async def test_routes_are_bounded_whatever_a_client_sends_to() -> None:
+    engine = PortableDatapath(DatapathSettings(), ManualClock())
+    world = World(engine, ManualClock())
+    client = world.client(Transport.TCP)
+    allocation = world.allocate(client)
+    peer = Address.parse("127.0.0.1")
+    world.permit(allocation, peer)
+    (row,) = engine._allocations.values()
+    largest = 0
+    for port in range(20000, 20000 + 3 * MAX_ROUTES):
+        client.send(send_indication(peer.with_port(port), b""))
+        largest = max(largest, len(row.routes))
+    assert largest == MAX_ROUTES
+    engine.close_allocation(allocation.number)
+
+
+async def test_strangers_are_not_remembered() -> None:
+    engine = PortableDatapath(DatapathSettings(), ManualClock())
+    world = World(engine, ManualClock())
+    allocation = world.allocate(world.client(Transport.TCP))
+    (row,) = engine._allocations.values()
+    (relay,) = row.relays.values()
+    for port in range(20000, 20100):
+        assert engine._road.route_from(relay, ("192.0.2.1", port)) is None
+    assert row.routes == {}
+    engine.close_allocation(allocation.number)
