@@ -4,6 +4,10 @@ class Side {
     this.received = [];
     this.candidates = [];
     this.errors = [];
+    this.opened = new Promise((done, fail) => {
+      this.open = done;
+      setTimeout(() => fail(new Error(`no data channel: ${this.errors}`)), 30000);
+    });
     this.pc = new RTCPeerConnection({ iceServers, iceTransportPolicy: "relay" });
     this.pc.onicecandidate = ({ candidate }) => {
       if (candidate) this.candidates.push(candidate.toJSON());
@@ -26,10 +30,8 @@ class Side {
 
   adopt(channel) {
     this.channel = channel;
-    this.opened = new Promise((done) => {
-      if (channel.readyState === "open") done();
-      channel.onopen = done;
-    });
+    if (channel.readyState === "open") this.open();
+    channel.onopen = () => this.open();
     channel.onmessage = ({ data }) => this.received.push(Number(data));
   }
 
