@@ -56,13 +56,16 @@ UDP_RELAYS = {
     "IPv6 relays from client to client": Case("-c -y -x", senders=2),
     "relays of both families in one allocation": Case(f"-c -Z {V4_PEER}"),
     "a time-limited credential": Case(f"-c {V4_PEER}", login=f"-u someone -W {SECRET}"),
-    "mobility": Case(f"-c -M {V4_PEER}"),
-    "mobility with Send indications": Case(f"-c -M -s {V4_PEER}"),
     "DONT-FRAGMENT": Case(f"-c -g -s {V4_PEER}"),
     "permissions and channels asked for again": Case(f"-c -G {V4_PEER}"),
     "padded channel data": Case(f"-c -D -l 171 {V4_PEER}"),
     "large messages": Case(f"-c -l 1200 {V4_PEER}"),
     "six clients at once": Case(f"-c -m 6 {V4_PEER}", senders=6),
+}
+
+MOBILE = {
+    "channels of a client that has moved": Case(f"-c -M {V4_PEER}"),
+    "Send indications of a client that has moved": Case(f"-c -M -s {V4_PEER}"),
 }
 
 TCP_RELAYS = {
@@ -75,7 +78,26 @@ async def outcome(server: ServerUnderTest, transport: str, case: Case, peer: int
     """Run one case; return what was wrong with it, or nothing."""
     flags = f"{case.login} {PACE} {case.flags.format(peer=peer)}"
     finished = await uclient(server, transport, flags, host=case.host)
+    if " -M " in flags and transport in {"tls", "dtls"}:
+        for _ in range(MOBILE_ATTEMPTS):
+            if not shot_itself(finished):
+                break
+            finished = await uclient(server, transport, flags, host=case.host)
     return judge(finished, case.senders * MESSAGES)
+
+
+MOBILE_ATTEMPTS = 20
+
+
+def shot_itself(finished: Finished) -> bool:
+    """Whether a mobile client over TLS or DTLS ended by a bug of its own.
+
+    One of the three ways in which turnutils_uclient 4.6.1 leaves its old address, taken at
+    random, frees the old session twice (startuclient.c, "close_now"). The second time that
+    is the new session: it sends close_notify and can't send any more, or crashes.
+    """
+    gave_up = finished.exit_code == 1 and finished.output.endswith("send: Success\n")
+    return gave_up or finished.exit_code < 0
 
 
 def judge(finished: Finished, messages: int) -> str:
@@ -106,12 +128,28 @@ async def failures(server: ServerUnderTest, transport: str, cases: dict[str, Cas
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "dtls"])
 async def test_relays_udp_for_clients_over(transport: str, start_server: StartServer) -> None:
-    async with start_server({"mobility": {"enabled": True}}) as server:
+    async with start_server({}) as server:
         problems = await failures(server, transport, UDP_RELAYS)
         assert not problems, problems
         assert server.transports() == {transport}
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "dtls"])
+async def test_clients_take_their_allocations_along_over(
+    transport: str, start_server: StartServer
+) -> None:
+    async with start_server({"mobility": {"enabled": True}}) as server:
+        problems = await failures(server, transport, MOBILE)
+        assert not problems, problems
+        assert server.transports() == {transport}
         moved = {line["session"] for line in server.events("allocation-moved")}
-        assert len(moved) >= 2, "the mobile clients did not move"
+        carried = {
+            line["session"]
+            for line in server.events("allocation-closed")
+            if line["packets_to_peer"] == line["packets_to_client"] == MESSAGES
+        }
+        assert len(carried) == len(MOBILE)
+        assert carried <= moved
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
