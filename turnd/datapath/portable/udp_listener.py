@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 from typing import Any
@@ -65,12 +64,7 @@ class UdpListener:
 
     def key(self, five_tuple: FiveTuple) -> ClientKey:
         """Return the key that datagrams of a client have here; undoes `five_tuple`."""
-        client = five_tuple.client
-        sender = client.sockaddr
-        if client.scope:  # the kernel's text names the interface: fe80::1%eth0
-            with contextlib.suppress(OSError):  # it is gone, and the client with it
-                zone = socket.if_indextoname(client.scope)
-                sender = (f"{client.host}%{zone}", client.port, 0, client.scope)
+        sender = five_tuple.client.sockaddr
         if not self.is_wildcard:
             return sender
         server = five_tuple.server
