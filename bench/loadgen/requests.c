@@ -9,7 +9,7 @@
 
 #include "load.h"
 
-enum { BATCH = 16, EVENTS = 64 };
+enum { BATCH = 16, EVENTS = 64, ADDRESSES = 200 };
 
 /* A request unanswered for so long is given up and counted. */
 static const uint64_t GIVE_UP_NS = 1000000000u;
@@ -17,6 +17,7 @@ static const uint64_t GIVE_UP_NS = 1000000000u;
 /* What both modes of requests count and print. */
 struct tally {
     uint64_t done, lost, refused;
+    int last_error; /* the code of the last refusal */
     uint64_t begin;
     double server_before, own_before;
 };
@@ -29,10 +30,10 @@ static void start(struct tally *tally, const struct options *options) {
 
 static void print(const struct tally *tally, const struct options *options) {
     double seconds = (double)(now_ns() - tally->begin) / 1e9;
-    printf("{\"done\": %llu, \"lost\": %llu, \"refused\": %llu, \"seconds\": %.6f, "
-           "\"load_cpu\": %.3f",
+    printf("{\"done\": %llu, \"lost\": %llu, \"refused\": %llu, "
+           "\"last_error\": %d, \"seconds\": %.6f, \"load_cpu\": %.3f",
            (unsigned long long)tally->done, (unsigned long long)tally->lost,
-           (unsigned long long)tally->refused, seconds, own_cpu() - tally->own_before);
+           (unsigned long long)tally->refused, tally->last_error, seconds, own_cpu() - tally->own_before);
     if (options->pid_count > 0) {
         printf(", \"server_cpu\": %.3f", server_cpu(options) - tally->server_before);
     }
@@ -80,6 +81,7 @@ static void hear(struct asker *asker, struct tally *tally) {
             tally->done++;
         } else {
             tally->refused++;
+            tally->last_error = stun_error(buffers[i], in[i].msg_len);
         }
         asker->waiting -= asker->waiting > 0;
     }
@@ -150,13 +152,19 @@ static void cycle_send(struct cycle *cycle, const struct options *options, uint1
     send(cycle->fd, cycle->request.bytes, cycle->request.size, MSG_DONTWAIT);
 }
 
-/* Begin anew as a client the server has not seen: another port, no nonce. */
+/* Begin anew as a client the server has not seen: another 5-tuple, no nonce.
+ *
+ * The addresses take turns too: the system gives out the same few thousand ports again and again,
+ * and a server may remember a 5-tuple for a while after its Refresh(0); coturn answers 437 then. */
 static void cycle_begin(struct cycle *cycle, const struct options *options, int epoll,
                         uint32_t index) {
+    static uint32_t turn;
+    struct options local = *options;
+    local.local.s_addr = htonl(ntohl(options->local.s_addr) + turn++ % ADDRESSES);
     if (cycle->fd >= 0) {
         close(cycle->fd);
     }
-    cycle->fd = open_socket(options, &options->server, NULL);
+    cycle->fd = open_socket(&local, &options->server, NULL);
     cycle->credential.nonce_size = 0;
     if (watch(epoll, cycle->fd, index) < 0) {
         die("epoll_ctl");
@@ -187,6 +195,7 @@ static int cycle_step(struct cycle *cycle, const struct options *options, struct
         return 1;
     }
     tally->refused++;
+    tally->last_error = stun_error(answer, (size_t)size);
     return 0;
 }
 

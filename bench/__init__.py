@@ -1,0 +1,1 @@
+"""Side-by-side measurements of TURN servers, coturn always in the same run (see README.md)."""
