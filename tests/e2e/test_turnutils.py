@@ -118,9 +118,19 @@ def test_uclient_with_a_wrong_password_is_refused(server: ServerUnderTest, peer_
     assert "tot_recv_msgs=40" not in output
 
 
-def test_stunclient_learns_its_address_and_the_servers_other_one(server: ServerUnderTest) -> None:
+@pytest.fixture
+def quiet_server(server: ServerUnderTest, outcomes: dict[str, Future[Outcome]]) -> ServerUnderTest:
+    """Wait for the runs: these tools give up on an answer after a moment, without asking again."""
+    for outcome in outcomes.values():
+        outcome.result()
+    return server
+
+
+def test_stunclient_learns_its_address_and_the_servers_other_one(
+    quiet_server: ServerUnderTest,
+) -> None:
     outcome = subprocess.run(
-        [require("turnutils_stunclient"), "-p", str(server.port), V4],
+        [require("turnutils_stunclient"), "-p", str(quiet_server.port), V4],
         capture_output=True,
         text=True,
         timeout=30,
@@ -142,7 +152,7 @@ def test_stunclient_learns_its_address_and_the_servers_other_one(server: ServerU
 )
 def test_natdiscovery_reaches_its_verdict(server: ServerUnderTest, flag: str, verdict: str) -> None:
     outcome = subprocess.run(
-        [require("turnutils_natdiscovery"), flag, "-L", V4, "-p", str(server.port), V4],
+        [require("turnutils_natdiscovery"), flag, "-L", V4, "-p", str(quiet_server.port), V4],
         capture_output=True,
         text=True,
         timeout=60,
@@ -152,12 +162,8 @@ def test_natdiscovery_reaches_its_verdict(server: ServerUnderTest, flag: str, ve
     assert re.search(verdict, output), output
 
 
-def test_metrics_tell_what_was_relayed(
-    server: ServerUnderTest, outcomes: dict[str, Future[Outcome]]
-) -> None:
-    for outcome in outcomes.values():
-        outcome.result()
-    metrics = server.metrics()
+def test_metrics_tell_what_was_relayed(quiet_server: ServerUnderTest) -> None:
+    metrics = quiet_server.metrics()
     for transport in ("udp", "tcp", "tls", "dtls"):
         line = f'turnd_packets_total{{direction="to_peer",family="ipv4",transport="{transport}"}}'
         (value,) = [row.split()[-1] for row in metrics.splitlines() if row.startswith(line)]

@@ -45,6 +45,12 @@ class LogFile:
             self._stream.close()
         self._stream = stream
 
+    def close(self) -> None:
+        """Close the file; standard error stays open."""
+        if self._stream is not sys.stderr:
+            self._stream.close()
+            self._stream = sys.stderr
+
     def isatty(self) -> bool:
         """Whether people watch."""
         return self._path is None and sys.stderr.isatty()

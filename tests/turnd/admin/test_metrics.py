@@ -1,0 +1,160 @@
+import urllib.error
+import urllib.request
+
+import pytest
+import trio
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stun import Address, Family, Method
+from turnd.admin.http import admin_app, serve_http
+from turnd.admin.metrics import LiveValues, Metrics
+from turnd.core import outputs as o
+from turnd.core.five_tuple import FiveTuple, Transport
+from turnd.core.tables import Traffic
+from turnd.datapath.interface import Direction, Drop, PacketCount, Totals
+from turnd.network import ListenError, open_tcp
+from turnd.transports.totals import HandshakeOutcome, TransportCounters
+
+CLIENT = FiveTuple(
+    Transport.TLS, Address.parse("198.51.100.20", 40000), Address.parse("192.0.2.15", 5349)
+)
+REALM = "example.org"
+TOTALS = Totals(
+    {(Direction.TO_PEER, Transport.UDP, Family.IPV4): PacketCount(3, 300)},
+    {Drop.NO_PERMISSION: 5},
+    7,
+)
+
+
+class Draining:
+    now = False
+
+
+@pytest.fixture
+def counters() -> TransportCounters:
+    return TransportCounters()
+
+
+@pytest.fixture
+def metrics(counters: TransportCounters) -> Metrics:
+    live = LiveValues(lambda: TOTALS, counters.snapshot, lambda: Draining.now)
+    return Metrics([REALM], live, per_realm=True)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    found = metrics.registry.get_sample_value(name, labels)
+    assert found is not None, generate_latest(metrics.registry).decode()
+    return found
+
+
+def opened(realm: str = REALM, number: int = 1) -> o.AllocationOpened:
+    return o.AllocationOpened(number, CLIENT, "alice", realm, (), 600)
+
+
+def closed(realm: str = REALM, number: int = 1) -> o.AllocationClosed:
+    moved = FiveTuple(Transport.UDP, CLIENT.client, CLIENT.server)
+    return o.AllocationClosed(
+        number, moved, "alice", realm, "expired", 1.0, Traffic(), Transport.TLS
+    )
+
+
+def test_allocations_go_up_and_down_by_the_transport_they_began_with(metrics: Metrics) -> None:
+    labels = {"transport": "tls", "relay": "udp", "realm": REALM}
+    for number in (1, 2):
+        metrics.handle(opened(number=number))
+    metrics.handle(closed())
+    assert value(metrics, "turnd_allocations", **labels) == 1
+    assert value(metrics, "turnd_allocations_opened_total", **labels) == 2
+    assert value(metrics, "turnd_allocations_closed_total", **labels, reason="expired") == 1
+
+
+def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:
+    for code in (0, 401, 401, 438):
+        metrics.handle(o.RequestAnswered(CLIENT, Method.ALLOCATE, code, REALM))
+    labels = {"method": "allocate", "transport": "tls", "realm": REALM}
+    assert value(metrics, "turnd_requests_total", code="401", **labels) == 2
+    assert value(metrics, "turnd_unauthenticated_total", realm=REALM) == 2
+    assert value(metrics, "turnd_stale_nonce_total", realm=REALM) == 1
+
+
+def test_realms_that_clients_make_up_are_no_labels(metrics: Metrics) -> None:
+    for number in range(100):
+        metrics.handle(o.RequestAnswered(CLIENT, Method.ALLOCATE, 401, f"realm{number}"))
+        metrics.handle(o.RequestAnswered(CLIENT, 0x100 + number, 400, REALM))
+    assert value(metrics, "turnd_unauthenticated_total", realm="other") == 100
+    text = generate_latest(metrics.registry).decode()
+    assert "realm7" not in text
+    assert text.count("turnd_requests_total{") == 2
+
+
+def test_drops_and_denials_are_counted(metrics: Metrics) -> None:
+    metrics.handle(o.RequestDropped(CLIENT, "malformed"))
+    metrics.handle(o.PeerDenied(CLIENT, CLIENT.client, "rule"))
+    metrics.handle(o.PeerConnection(1, 2, CLIENT.client, "arrived"))
+    assert value(metrics, "turnd_requests_dropped_total", reason="malformed", transport="tls") == 1
+    assert value(metrics, "turnd_peers_denied_total") == 1
+    assert value(metrics, "turnd_peer_connections_total", state="arrived") == 1
+
+
+def test_engine_is_read_as_it_is_scraped(metrics: Metrics) -> None:
+    labels = {"direction": "to_peer", "transport": "udp", "family": "ipv4"}
+    assert value(metrics, "turnd_packets_total", **labels) == 3
+    assert value(metrics, "turnd_bytes_total", **labels) == 300
+    assert value(metrics, "turnd_drops_total", reason="no-permission") == 5
+    assert value(metrics, "turnd_internal_packets_total") == 7
+
+
+def test_connections_and_handshakes_are_read_from_the_transports(
+    metrics: Metrics, counters: TransportCounters
+) -> None:
+    counters.opened(Transport.TLS)
+    counters.handshake(Transport.DTLS, HandshakeOutcome.FAILED)
+    assert value(metrics, "turnd_connections", transport="tls") == 1
+    labels = {"transport": "dtls", "outcome": "failed"}
+    assert value(metrics, "turnd_handshakes_total", **labels) == 1
+
+
+def test_names_and_units_are_prometheus_style(metrics: Metrics) -> None:
+    metrics.handle(opened())
+    text = generate_latest(metrics.registry).decode()
+    names = {family.name for family in text_string_to_metric_families(text)}
+    assert "process_resident_memory_bytes" in names
+    assert all(name.startswith(("turnd_", "process_")) for name in names)
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+async def test_http_port_serves_metrics_health_and_readiness(metrics: Metrics) -> None:
+    ready = False
+    app = admin_app(metrics.registry, lambda: ready)
+    async with trio.open_nursery() as nursery:
+        port: int = await nursery.start(serve_http, Address.parse("127.0.0.1", 0), app)
+
+        async def fetch(path: str) -> tuple[int, str]:
+            return await trio.to_thread.run_sync(get, port, path)
+
+        assert await fetch("/health") == (200, "ok\n")
+        assert (await fetch("/ready"))[0] == 503
+        ready = True
+        assert (await fetch("/ready"))[0] == 200
+        status, text = await fetch("/metrics")
+        assert status == 200
+        assert 'turnd_packets_total{direction="to_peer",family="ipv4",transport="udp"} 3.0' in text
+        assert (await fetch("/nothing"))[0] == 404
+        nursery.cancel_scope.cancel()
+
+
+async def test_http_port_that_is_taken_is_a_clear_error() -> None:
+    with open_tcp(Address.parse("127.0.0.1", 0), 1) as taken:
+        address = Address.from_sockaddr(taken.getsockname())
+        with pytest.RaisesGroup(ListenError, allow_unwrapped=True) as caught:
+            await serve_http(address, admin_app(CollectorRegistry(), lambda: True))
+        assert str(address) in str(caught.value)
