@@ -5,7 +5,6 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 wrong usage or configura
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import trio
 from turnd import __version__
 from turnd.admin.logs import LogFile, configure_logging
 from turnd.app import Application, Running
+from turnd.commands.common import config_environment
 from turnd.commands.convert import convert
 from turnd.commands.credentials import credentials
 from turnd.commands.demo import Demo
@@ -117,7 +117,7 @@ def run(
     demonstration = Demo.prepare(overrides) if demo else None
 
     def load() -> Config:
-        return _load(config_file, overrides, strict=strict, quiet=False)
+        return _load(config_file, overrides, strict=strict)
 
     try:
         config = load()
@@ -137,16 +137,13 @@ def _print(config: Config) -> str:
     return print_config(config).rstrip()
 
 
-def _load(
-    config_file: str | None, overrides: Mapping[str, Any], *, strict: bool, quiet: bool
-) -> Config:
-    config, diagnostics = load_any(config_file, os.environ, overrides, strict=strict)
-    if not quiet:
-        for diagnostic in diagnostics:
-            if diagnostic.severity is not Severity.INFO:
-                click.echo(str(diagnostic), err=True)
-        for warning in config_warnings(config):
-            click.echo(f"warning: {warning}", err=True)
+def _load(config_file: str | None, overrides: Mapping[str, Any], *, strict: bool) -> Config:
+    config, diagnostics = load_any(config_file, config_environment(), overrides, strict=strict)
+    for diagnostic in diagnostics:
+        if diagnostic.severity is not Severity.INFO:
+            click.echo(str(diagnostic), err=True)
+    for warning in config_warnings(config):
+        click.echo(f"warning: {warning}", err=True)
     return config
 
 

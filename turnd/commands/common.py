@@ -14,6 +14,15 @@ from turnd.coturn_conf import load_any
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+PASSWORD_VARIABLE = "TURND_PASSWORD"  # noqa: S105 - a variable's name
+SECRET_VARIABLE = "TURND_SECRET"  # noqa: S105 - a variable's name
+
+
+def config_environment() -> dict[str, str]:
+    """Return the environment without the variables that are the commands' own."""
+    own = {PASSWORD_VARIABLE, SECRET_VARIABLE}
+    return {name: value for name, value in os.environ.items() if name not in own}
+
 
 def config_option(function: F) -> F:
     """Add `-c FILE` to a command."""
@@ -30,7 +39,7 @@ def config_option(function: F) -> F:
 def read_config(config_file: str | None) -> Config:
     """Read the configuration, or end the program with exit code 2 and the reason."""
     try:
-        return load_any(config_file, os.environ, check_files=False)[0]
+        return load_any(config_file, config_environment(), check_files=False)[0]
     except ConfigError as error:
         fail(str(error), 2)
 

@@ -7,9 +7,8 @@ import time
 
 import click
 
-from turnd.commands.common import config_option, fail, read_config
+from turnd.commands.common import SECRET_VARIABLE, config_option, fail, read_config
 from turnd.commands.demo import ice_servers_json
-from turnd.commands.users import SECRET_VARIABLE
 from turnd.store.rest_credentials import mint
 
 

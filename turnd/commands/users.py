@@ -13,11 +13,14 @@ import attrs
 import click
 
 from stun import StunError
-from turnd.commands.common import config_option, fail, read_config
+from turnd.commands.common import (
+    PASSWORD_VARIABLE,
+    SECRET_VARIABLE,
+    config_option,
+    fail,
+    read_config,
+)
 from turnd.store.user_database import UserDatabase, UserDatabaseError
-
-PASSWORD_VARIABLE = "TURND_PASSWORD"  # noqa: S105 - a variable's name
-SECRET_VARIABLE = "TURND_SECRET"  # noqa: S105 - a variable's name
 
 
 @attrs.frozen(slots=True)
