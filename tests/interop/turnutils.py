@@ -55,7 +55,12 @@ def totals(finished: Finished) -> Totals:
 
 
 async def uclient(
-    server: ServerUnderTest, transport: str, flags: str, *, host: str = "127.0.0.1"
+    server: ServerUnderTest,
+    transport: str,
+    flags: str,
+    *,
+    host: str = "127.0.0.1",
+    timeout: float = TIMEOUT,
 ) -> Finished:
     """Run turnutils_uclient to its end.
 
@@ -64,11 +69,12 @@ async def uclient(
         transport: a key of `TRANSPORT_FLAGS`.
         flags: more of its flags, as one would type them.
         host: the server's address.
+        timeout: seconds until it is killed.
 
     """
     port = server.secure_port if transport in {"tls", "dtls"} else server.plain_port
     arguments = f"{TRANSPORT_FLAGS[transport]} -p {port} {flags} {host}".split()
-    return await run_tool(["turnutils_uclient", *arguments], TIMEOUT)
+    return await run_tool(["turnutils_uclient", *arguments], timeout)
 
 
 @contextlib.asynccontextmanager
