@@ -15,6 +15,7 @@ from turnd.core.outputs import AllocationOpened
 from turnd.core.relay_addresses import Open
 from turnd.core.request import RejectionError, Request
 from turnd.core.settings import Lifetimes
+from turnd.core.special_purpose import is_tunnelled
 from turnd.core.state import State
 from turnd.core.tables import RelayedAddress, RelayUnavailableError
 
@@ -30,7 +31,11 @@ _ANYBODY = Credential("", "", key_md5=None, key_sha256=None)
 
 @attrs.frozen(slots=True)
 class _Wish:
-    """What an Allocate request asks for, checked for contradictions."""
+    """What an Allocate request asks for, decoded and checked for contradictions.
+
+    All that can be malformed is read here: a request rejected later, with a relay open,
+    would leave it open.
+    """
 
     tcp: bool
     family: Family
@@ -39,6 +44,7 @@ class _Wish:
     reserve_next: bool
     token: bytes | None
     mobile: bool
+    lifetime: int | None
 
 
 def handle_allocate(state: State, request: Request) -> Answer:
@@ -49,7 +55,10 @@ def handle_allocate(state: State, request: Request) -> Answer:
     _redirect(state, request)
     if state.settings.draining:
         raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, "the server is draining")
-    if state.is_own_relay(request.five_tuple.client):
+    client = request.five_tuple.client
+    if is_tunnelled(client.packed):
+        raise RejectionError(ErrorCode.FORBIDDEN, "the client's address is 6to4 or Teredo")
+    if state.is_own_relay(client):
         # Two allocations, each the other's client, would send to each other without end.
         raise RejectionError(ErrorCode.FORBIDDEN, "the client is one of our own relays")
     credential = request.credential or _ANYBODY
@@ -89,6 +98,9 @@ def _read(state: State, request: Request) -> _Wish:
         raise RejectionError(ErrorCode.MOBILITY_FORBIDDEN, "mobility.enabled is off")
     if ticket:
         raise RejectionError(ErrorCode.BAD_REQUEST, "MOBILITY-TICKET in Allocate is empty")
+    if ticket is not None and tcp:
+        # Its data connections would stay behind: it could come back to nothing.
+        raise RejectionError(ErrorCode.MOBILITY_FORBIDDEN, "TCP allocations do not move")
     return _Wish(
         tcp,
         family or Family.IPV4,
@@ -97,6 +109,7 @@ def _read(state: State, request: Request) -> _Wish:
         bool(even),
         token,
         ticket is not None,
+        message.get(a.LIFETIME),
     )
 
 
@@ -117,12 +130,18 @@ def _redirect(state: State, request: Request) -> None:
     servers = settings.tls_alternate_servers if secured else settings.alternate_servers
     if not servers:
         return
-    # RFC 8489 §10: of the same family as the request's source address.
-    fitting = [s for s in servers if s.family is request.five_tuple.client.family]
+    # RFC 8489 §10: first one of the family of the request's source address, then another.
+    family = request.five_tuple.client.family
+    fitting = [server for server in servers if server.family is family]
+    others = [server for server in servers if server.family is not family]
     if not fitting:
         raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, "no alternate server of that family")
-    server = fitting[state.random_below(len(fitting))]
-    raise RejectionError(ErrorCode.TRY_ALTERNATE, f"to {server}", [a.ALTERNATE_SERVER.of(server)])
+    chosen = [each[state.random_below(len(each))] for each in (fitting, others) if each]
+    raise RejectionError(
+        ErrorCode.TRY_ALTERNATE,
+        f"to {chosen[0]}",
+        [a.ALTERNATE_SERVER.of(server) for server in chosen],
+    )
 
 
 def _check_quota(state: State, request: Request, credential: Credential) -> None:
@@ -171,7 +190,7 @@ def _open(state: State, request: Request, wish: _Wish, credential: Credential) -
     if wish.mobile:
         allocation.ticket = new_ticket(state)
         attributes.append(a.MOBILITY_TICKET.of(allocation.ticket))
-    return _finish(state, request, allocation, attributes)
+    return _finish(state, request, wish, allocation, attributes)
 
 
 def new_ticket(state: State) -> bytes:
@@ -186,6 +205,7 @@ def _take_up(state: State, token: bytes, open_relay: Open) -> RelayedAddress:
     try:
         open_relay(relayed)
     except RelayUnavailableError as error:
+        state.tables.release_reservation(relayed.local)
         state.addresses.give_back(relayed)
         raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, str(error)) from error
     return relayed
@@ -197,9 +217,14 @@ def _open_families(
     """Open one relay, or two of which one may fail (RFC 8656 §7.2 point 9)."""
     failures: list[tuple[Family, RejectionError]] = []
     server_ip = request.five_tuple.server.packed
-    for family in (wish.family, wish.additional):
-        if family is None:
-            continue
+    families = [wish.family]
+    if wish.additional is not None and wish.tcp:
+        # RFC 6062 knows of one relayed transport address, and nothing can close one of two.
+        failure = RejectionError(ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED, "a second one for TCP")
+        failures.append((wish.additional, failure))
+    elif wish.additional is not None:
+        families.append(wish.additional)
+    for family in families:
         try:
             allocation.relayed[family] = state.addresses.open(
                 family,
@@ -212,7 +237,7 @@ def _open_families(
                 raise
             failures.append((family, rejection))
     if not allocation.relayed:
-        raise failures[0][1]
+        raise failures[-1][1]
     return [
         a.ADDRESS_ERROR_CODE.of(AddressError(family, rejection.code, rejection.code.reason))
         for family, rejection in failures
@@ -220,10 +245,13 @@ def _open_families(
 
 
 def _finish(
-    state: State, request: Request, allocation: Allocation, attributes: list[RawAttribute]
+    state: State,
+    request: Request,
+    wish: _Wish,
+    allocation: Allocation,
+    attributes: list[RawAttribute],
 ) -> Answer:
-    asked = request.message.get(a.LIFETIME)
-    lifetime = granted_lifetime(asked, state.settings.lifetimes, allocation.credential)
+    lifetime = granted_lifetime(wish.lifetime, state.settings.lifetimes, allocation.credential)
     state.allocations.add(allocation)
     for family, relayed in allocation.relayed.items():
         state.set_lifetime(allocation, family, request.now + lifetime)

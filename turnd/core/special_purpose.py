@@ -76,6 +76,7 @@ SPECIAL_PURPOSE: Sequence[AddressRange] = tuple(
         ("100:0:0:1::/64", "dummy"),
         ("2001::/23", "IETF protocol assignments and Teredo"),
         ("2001:db8::/32", "documentation"),
+        ("2002::/16", "6to4"),
         ("3fff::/20", "documentation"),
         ("5f00::/16", "segment routing"),
         ("fc00::/7", "unique-local"),
@@ -108,6 +109,11 @@ def embedded_ipv4(packed: bytes) -> tuple[bytes, ...]:
     if packed[8:12] in {b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe"}:
         found.append(packed[12:])
     return tuple(found)
+
+
+def is_tunnelled(packed: bytes) -> bool:
+    """Whether that is a 6to4 or Teredo address, which no client may have (RFC 8656 §21.4)."""
+    return len(packed) == 16 and packed.startswith((b"\x20\x02", b"\x20\x01\0\0"))
 
 
 _UNSPECIFIED_AND_LOOPBACK = {bytes(16), bytes(15) + b"\x01"}

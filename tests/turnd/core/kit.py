@@ -246,8 +246,10 @@ class World:
         user: str = "alice",
         realm: str = REALM,
         host: str = CLIENT.host,
+        password: str | None = None,
     ) -> Client:
-        return Client(self, FiveTuple(transport, Address.parse(host, port), SERVER), user, realm)
+        five_tuple = FiveTuple(transport, Address.parse(host, port), SERVER)
+        return Client(self, five_tuple, user, realm, password=password)
 
 
 @attrs.frozen

@@ -354,3 +354,119 @@ def test_relay_is_on_the_address_the_client_talks_to_if_it_can_be() -> None:
         relayed = world.client(port).allocated().message.get(a.XOR_RELAYED_ADDRESS)
         assert relayed is not None
         assert relayed.packed == RELAY_IP
+
+
+MALFORMED = [
+    (kind.code, b"\xff\xff\xff")
+    for kind in (
+        a.LIFETIME,
+        a.EVEN_PORT,
+        a.RESERVATION_TOKEN,
+        a.REQUESTED_ADDRESS_FAMILY,
+        a.ADDITIONAL_ADDRESS_FAMILY,
+    )
+]
+
+
+@pytest.mark.parametrize("attribute", MALFORMED, ids=[a.REGISTRY[c].name for c, _ in MALFORMED])
+def test_malformed_attribute_opens_nothing(attribute: RawAttribute) -> None:
+    world = World()
+    assert world.client().allocate(attribute).code == 400
+    assert not world.tables.relays
+    assert not world.tables.reserved
+
+
+@pytest.mark.parametrize("host", ["2002:c633:6414::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"])
+def test_client_behind_a_tunnel_is_refused(host: str) -> None:
+    # RFC 8656 §21.4: a server MUST NOT accept Teredo or 6to4 addresses in these requests.
+    assert World().client(host=host).allocate().code == 403
+
+
+def test_alternate_server_of_the_other_family_comes_second() -> None:
+    servers = (Address.parse("2001:db8::9", 3478), Address.parse("203.0.113.9", 3478))
+    reply = World(alternate_servers=servers).client().allocate()
+    assert reply.message.get_all(a.ALTERNATE_SERVER) == [servers[1], servers[0]]
+    only_ipv6 = World(alternate_servers=servers[:1])
+    assert only_ipv6.client().allocate().code == 508
+
+
+def test_tls_clients_have_alternate_servers_of_their_own() -> None:
+    world = World(tls_alternate_servers=(Address.parse("203.0.113.9", 5349),))
+    assert world.client(1).allocate().code == 0
+    assert world.client(2, transport=Transport.TLS).allocate().code == 300
+    assert world.client(3, transport=Transport.DTLS).allocate().code == 300
+
+
+def test_reservation_that_cannot_be_taken_up_is_let_go_whole() -> None:
+    world = World(relay_ports=(50000, 50001))
+    relayed, token = reserve(world)
+    odd = relayed.with_port(relayed.port + 1)
+    world.tables.reserved.discard(odd)
+    world.tables.in_use.add(odd.port)
+    assert world.client(2).allocate(a.RESERVATION_TOKEN.of(token)).code == 508
+    world.tables.in_use.clear()
+    reply = world.client(3).allocated()
+    assert reply.message.get(a.XOR_RELAYED_ADDRESS) == odd
+
+
+def test_reservation_ends_though_its_allocation_ended_before() -> None:
+    world = World(relay_ports=(50000, 50001))
+    client = world.client()
+    token = client.allocated(a.EVEN_PORT.of(True)).message.get(a.RESERVATION_TOKEN)
+    assert token
+    client.refresh(0)
+    assert len(world.tables.reserved) == 1
+    world.advance(30)
+    assert not world.tables.reserved
+    assert [world.client(port).allocate().code for port in (1, 2, 3)] == [0, 0, 508]
+
+
+def test_pair_of_ports_is_all_or_nothing() -> None:
+    world = World(relay_ports=(50000, 50003))
+    world.tables.in_use = {50001, 50002}
+    assert world.client().allocate(a.EVEN_PORT.of(True)).code == 508
+    assert not world.tables.relays
+    assert not world.tables.reserved
+    world.tables.in_use.clear()
+    codes = [world.client(port).allocate().code for port in range(1, 6)]
+    assert codes == [0, 0, 0, 0, 508]
+
+
+@pytest.mark.parametrize("way_out", ["refresh-zero", "expired"])
+def test_both_ports_of_a_dual_allocation_come_back(way_out: str) -> None:
+    world = World(relay_ports=(50000, 50000))
+    client = world.client(1)
+    dual = a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6)
+    client.allocated(dual)
+    assert world.client(2).allocate(dual).code == 508
+    if way_out == "expired":
+        world.advance(600)
+    else:
+        client.refresh(0)
+    assert not world.tables.relays
+    assert len(world.client(3).allocated(dual).message.get_all(a.XOR_RELAYED_ADDRESS)) == 2
+
+
+def test_allocate_of_another_user_on_a_taken_five_tuple_is_a_mismatch() -> None:
+    # RFC 8656 §5: 441 is for requests other than Allocate; §7.2 point 2 for Allocate.
+    world = World()
+    world.client().allocated()
+    assert world.client(user="bob").allocate().code == 437
+
+
+def test_answers_are_kept_in_little_memory_however_large_requests_are() -> None:
+    import tracemalloc
+
+    world = World()
+    client = world.client()
+    client.learn_nonce()
+    ballast = [(0x9999, bytes(60_000))]
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            assert client.allocate(*ballast).code == 0
+            assert client.refresh(0, *ballast).code == 0
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 10 * 60_000

@@ -53,6 +53,7 @@ def packed(host: str) -> bytes:
         "2001:0:4136:e378:8000:63bf:80ff:fffe",
         "2001:db8::1",
         "2002:7f00:1::1",
+        "2002:808:808::1",  # RFC 8656 §21.4: MUST NOT, whatever it leads to
         "2002:a00:1::1",
         "2002:a9fe:a9fe::1",
         "3fff::1",
@@ -84,7 +85,6 @@ def test_special_purpose_address_is_denied_in_every_disguise(host: str) -> None:
         "2606:4700::1111",
         "2a01:4f8::1",
         "64:ff9b::808:808",
-        "2002:808:808::1",
         "::ffff:8.8.8.8",
     ],
 )
