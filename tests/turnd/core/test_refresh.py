@@ -230,3 +230,93 @@ def test_quota_of_a_moved_allocation_is_released_where_it_was_counted() -> None:
     assert world.client(41000).allocate().code == 486
     assert moved.refresh(0).code == 0
     assert world.client(41000).allocate().code == 0
+
+
+def test_ticket_is_refused_from_where_the_client_is_already() -> None:
+    # RFC 8016 §3.2.2: a source address that has not changed is a 400.
+    client, ticket = mobile(World(mobility=True))
+    assert client.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 400
+    assert client.refresh(600).code == 0
+
+
+def test_ticket_of_an_allocation_that_ended_is_a_mismatch() -> None:
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    client.refresh(0)
+    assert world.client(5000).refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 437
+
+
+@pytest.mark.parametrize(
+    ("attribute", "code"),
+    [
+        ((a.LIFETIME.code, b"\0"), 400),
+        ((a.REQUESTED_ADDRESS_FAMILY.code, b"\x09\0\0\0"), 400),
+        (a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6), 443),
+    ],
+    ids=["malformed lifetime", "malformed family", "family it lacks"],
+)
+def test_refresh_that_is_refused_moves_nothing(attribute: tuple[int, bytes], code: int) -> None:
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    moved = world.client(5000)
+    assert moved.refresh(None, attribute, a.MOBILITY_TICKET.of(ticket)).code == code
+    assert list(world.tables.clients.values()) == [client.five_tuple]
+    assert client.refresh(600).code == 0
+    assert moved.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 0
+
+
+def test_client_may_move_to_delete_and_the_move_is_told() -> None:
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    moved = world.client(5000)
+    reply = moved.refresh(0, a.MOBILITY_TICKET.of(ticket))
+    assert reply.message.get(a.LIFETIME) == 0
+    assert not reply.message.has(a.MOBILITY_TICKET)
+    (event,) = reply.events(AllocationMoved)
+    assert event.five_tuple == moved.five_tuple
+    (closed,) = reply.events(AllocationClosed)
+    assert closed.five_tuple == moved.five_tuple
+    assert closed.opened_over == client.five_tuple.transport
+
+
+def test_client_may_come_back_to_the_five_tuple_whose_stream_closed() -> None:
+    world = World(mobility=True)
+    client = world.client(transport=Transport.TCP)
+    ticket = client.allocated(a.MOBILITY_TICKET.of(b"")).message.get(a.MOBILITY_TICKET)
+    assert ticket
+    world.server.client_gone(client.five_tuple, world.now)
+    fresh = client.refresh(600, a.MOBILITY_TICKET.of(ticket)).message.get(a.MOBILITY_TICKET)
+    assert fresh not in {None, ticket}
+
+
+def test_ticket_moves_to_no_relay_of_our_own() -> None:
+    world = World(mobility=True)
+    _, ticket = mobile(world)
+    relayed = world.client(2).allocated().message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    nested = world.client(relayed.port, host=relayed.host)
+    assert nested.refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 405
+
+
+def test_mobility_turned_off_meanwhile_is_forbidden() -> None:
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    world.reconfigure(mobility=False)
+    assert world.client(5000).refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 405
+    assert client.refresh(600).code == 0
+
+
+def test_ticket_with_content_in_allocate_is_a_bad_request() -> None:
+    client = World(mobility=True).client()
+    assert client.allocate(a.MOBILITY_TICKET.of(b"x" * 32)).code == 400
+
+
+def test_retransmitted_deletion_of_one_family_gets_the_same_answer() -> None:
+    world = World()
+    client = dual(world)
+    data = client.encode(
+        Method.REFRESH, [a.LIFETIME.of(0), a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6)]
+    )
+    first = client.send(data)
+    assert first.code == 0
+    assert client.send(data).message.raw == first.message.raw
