@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from stun import ErrorCode, IntegrityAlgorithm, Message, RawAttribute, StunError
+from stun import ErrorCode, IntegrityAlgorithm, Message, Method, RawAttribute, StunError
 from stun import attributes as a
 from stun.credentials import userhash as userhash_of
 from stun.opaque_string import opaque_string
@@ -109,7 +109,12 @@ class Authenticator:
         if credential is None or matched is None or not self._takes(algorithm_named):
             detail = "unknown or expired user" if credential is None else "wrong password"
             raise self._challenge(ErrorCode.UNAUTHENTICATED, message, five_tuple, wall_time, detail)
-        if held is not None and (realm, matched.owner) != (held.realm, held.credential.owner):
+        # RFC 8656 §5: of all requests but Allocate, which finds the 5-tuple taken (437).
+        if (
+            held is not None
+            and message.method != Method.ALLOCATE
+            and (realm, matched.owner) != (held.realm, held.credential.owner)
+        ):
             raise RejectionError(ErrorCode.WRONG_CREDENTIALS, "the allocation is another user's")
         # RFC 8489 §9.2.4, last paragraph: which attribute answers carry.
         answer = IntegrityAlgorithm.SHA256 if algorithm_named else IntegrityAlgorithm.SHA1
@@ -135,7 +140,10 @@ class Authenticator:
     ) -> Credential | NotYet | None:
         token = message.get(a.ACCESS_TOKEN)
         if token is not None:
-            if not self.settings.oauth_server_name or username is None:
+            # A token says nothing of realms, and a made-up one has no limits and no place
+            # among the labels of metrics.
+            offered = self.settings.oauth_server_name and realm in self.settings.realms
+            if not offered or username is None:
                 return None
             return self.source.open_token(username, token, wall_time)
         if (
@@ -143,7 +151,7 @@ class Authenticator:
             and held.realm == realm
             and _is_user(held.credential, realm, username, userhash)
         ):
-            return held.credential
+            return _as_of(held.credential, wall_time)
         if realm not in self.settings.realms:
             return None
         if username is not None:
@@ -192,6 +200,21 @@ class Authenticator:
         if self.settings.oauth_server_name:
             attributes.append(a.THIRD_PARTY_AUTHORIZATION.of(self.settings.oauth_server_name))
         return attributes
+
+
+def _as_of(credential: Credential, wall_time: float) -> Credential | None:
+    """Return what is left of a held credential: of a token, unlike a password, ever less.
+
+    RFC 7635 §4.1.1: an allocation never outlives its token; to refresh it for longer
+    takes a newer one.
+    """
+    if credential.maximum_lifetime is None or credential.expires_at is None:
+        return credential
+    left = int(credential.expires_at - wall_time)
+    if left <= 0:
+        return None
+    alternatives = (attrs.evolve(each, maximum_lifetime=left) for each in credential.alternatives)
+    return attrs.evolve(credential, maximum_lifetime=left, alternatives=tuple(alternatives))
 
 
 def _is_user(

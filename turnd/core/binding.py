@@ -11,6 +11,9 @@ from turnd.core.five_tuple import Transport
 from turnd.core.request import RejectionError, Request
 from turnd.core.settings import NatDiscovery, Settings
 
+MAXIMUM_PADDING = 1500
+"""RFC 5780 §7.6: as long as a link's MTU is enough for the answer to need fragments."""
+
 
 @attrs.frozen(slots=True)
 class BindingAnswer:
@@ -27,15 +30,18 @@ def handle_binding(request: Request, settings: Settings) -> BindingAnswer:
     client = five_tuple.client
     discovery = _discovery_at(five_tuple.server, settings)
     if message.is_classic:
-        mapped = a.MAPPED_ADDRESS.of(client)
+        mapped = [a.MAPPED_ADDRESS.of(client)]
     else:
-        mapped = a.XOR_MAPPED_ADDRESS.of(client, message.transaction_id)
+        mapped = [a.XOR_MAPPED_ADDRESS.of(client, message.transaction_id)]
     if discovery is None:
         _refuse_discovery(request)
-        return BindingAnswer([mapped])
+        return BindingAnswer(mapped)
+    if not message.is_classic:
+        # RFC 5780 §6.1: both, so that a NAT that rewrites the one is found out.
+        mapped.append(a.MAPPED_ADDRESS.of(client))
     if five_tuple.transport is not Transport.UDP:
         _refuse_discovery(request)
-        return BindingAnswer([mapped, *_origin(discovery, five_tuple.server, request)])
+        return BindingAnswer([*mapped, *_origin(discovery, five_tuple.server, request)])
     change = message.get(a.CHANGE_REQUEST) or ChangeRequest()
     port = message.get(a.RESPONSE_PORT)
     padding = message.get(a.PADDING)
@@ -43,10 +49,10 @@ def handle_binding(request: Request, settings: Settings) -> BindingAnswer:
         # RFC 5780 §7.6: fragments to a port nobody asked from would be an attack.
         raise RejectionError(ErrorCode.BAD_REQUEST, "PADDING and RESPONSE-PORT together")
     source = _changed(discovery, five_tuple.server, change)
-    attributes = [mapped, *_origin(discovery, source, request)]
+    attributes = [*mapped, *_origin(discovery, source, request)]
     if padding is not None:
         # As long as the request's, so that no answer is longer than its request asked for.
-        attributes.append(a.PADDING.of(bytes(len(padding))))
+        attributes.append(a.PADDING.of(bytes(min(len(padding), MAXIMUM_PADDING))))
     return BindingAnswer(
         attributes,
         source if source != five_tuple.server else None,

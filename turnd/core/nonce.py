@@ -34,12 +34,16 @@ class NonceMaker:
         lifetime: seconds a nonce is valid.
         features: what the cookie announces; covered by the hash, so that nobody on the
             path can take a feature away (RFC 8489 §9.2.1).
+        covers: what the challenge says besides: PASSWORD-ALGORITHMS, which clients send
+            back, must be that of the challenge (RFC 8489 §9.2.4). Another configuration's
+            nonces are stale, so that its clients learn of the change.
 
     """
 
     key: bytes = attrs.field(repr=False)
     lifetime: float
     features: SecurityFeature
+    covers: bytes = b""
 
     def make(self, five_tuple: FiveTuple, wall_time: float) -> bytes:
         """Return a nonce for that client at that Unix time."""
@@ -64,5 +68,6 @@ class NonceMaker:
         return -1 <= age <= self.lifetime
 
     def _tag(self, made: bytes, five_tuple: FiveTuple) -> bytes:
-        text = made + int(self.features).to_bytes(3, "big") + _bound_to(five_tuple)
+        bits = int(self.features).to_bytes(3, "big")
+        text = made + bits + _bound_to(five_tuple) + self.covers
         return hmac.digest(self.key, text, "sha256")[:_TAG_SIZE]

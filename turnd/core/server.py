@@ -131,7 +131,10 @@ class TurnServer:
         if settings.password_algorithms:
             features = SecurityFeature.PASSWORD_ALGORITHMS | SecurityFeature.USERNAME_ANONYMITY
         environment = self._environment
-        nonces = NonceMaker(environment.nonce_key, settings.lifetimes.nonce, features)
+        _, algorithms = a.PASSWORD_ALGORITHMS.of(tuple(settings.password_algorithms))
+        nonces = NonceMaker(
+            environment.nonce_key, settings.lifetimes.nonce, features, covers=algorithms
+        )
         self._authenticator = Authenticator(settings, self._source, nonces)
         self._rate_limit = PrefixRateLimit(
             settings.unauthenticated_rate,
@@ -250,11 +253,14 @@ class TurnServer:
             return [RequestDropped(request.five_tuple, "rate-limited")]
         try:
             _check_known(request)
-            answer = handle_binding(request, self._settings)
+            return self._answer_binding(request)
         except RejectionError as rejection:
             return self._reject(request, rejection)
         except DecodeError as error:
             return self._reject(request, RejectionError(ErrorCode.BAD_REQUEST, str(error)))
+
+    def _answer_binding(self, request: Request) -> list[Output]:
+        answer = handle_binding(request, self._settings)
         return [
             Transmit(
                 request.success(answer.attributes),
@@ -331,8 +337,7 @@ class TurnServer:
         try:
             _check_known(request)
             if request.message.method == Method.BINDING:
-                binding = handle_binding(request, self._settings)
-                return self._succeed(request, Answer(binding.attributes))
+                return self._answer_binding(request)
             answer = _HANDLERS[request.message.method](self._state, request)
         except RejectionError as rejection:
             return self._reject(request, rejection)

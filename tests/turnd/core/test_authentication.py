@@ -1,17 +1,20 @@
 """RFC 8489 §9.2.4, RFC 7635 §4."""
 
+import hmac
+
 import attrs
 import pytest
 
 from stun import IntegrityAlgorithm, Message, MessageClass, Method, RawAttribute
 from stun import attributes as a
-from stun.credentials import SecurityFeature, nonce_features, userhash
+from stun.credentials import SecurityFeature, long_term_key_md5, nonce_features, userhash
 from stun.values import MD5, SHA256
 from tests.turnd.core.kit import (
     OTHER_REALM,
     PEER,
     REALM,
     UDP,
+    Client,
     Reply,
     World,
     credential,
@@ -348,3 +351,200 @@ def test_fingerprint_is_answered_with_fingerprint() -> None:
     plain = Message.build(Method.BINDING, MessageClass.REQUEST, bytes(12))
     assert not client.send(plain.encode()).message.has(a.FINGERPRINT)
     assert client.send(plain.encode(fingerprint=True)).message.has(a.FINGERPRINT)
+
+
+def token_request(client: Client, method: Method, *attributes: RawAttribute) -> Reply:
+    """Send a request signed with the key of the token."""
+    named = [a.USERNAME.of("kid"), a.REALM.of(client.realm), a.NONCE.of(client.nonce)]
+    message = Message.build(
+        method, MessageClass.REQUEST, client.transaction_id(), [*attributes, *named]
+    )
+    return client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, TOKEN_KEY)]))
+
+
+TOKEN_KEY = bytes(range(20))
+OPEN_BY_TOKEN = (a.REQUESTED_TRANSPORT.of(UDP), a.ACCESS_TOKEN.of(b"token"))
+
+
+def world_with_token(**changes: object) -> tuple[World, Client]:
+    world = World(oauth_server_name="turn.example.org", **changes)
+    world.source.tokens["kid", b"token"] = Credential(
+        "kid", "", TOKEN_KEY, TOKEN_KEY, expires_at=world.wall + 1000, maximum_lifetime=1000
+    )
+    client = world.client()
+    client.learn_nonce()
+    return world, client
+
+
+def test_token_in_a_realm_that_is_not_ours_is_unauthenticated() -> None:
+    # It would have no limits, and a label of the client's choice in our metrics.
+    _, client = world_with_token()
+    client.realm = "made.up.example"
+    assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 401
+
+
+def test_allocation_is_not_refreshed_past_the_end_of_its_token() -> None:
+    # RFC 7635 §4.1.1: LIFETIME in Refresh responses is no more than what the token has left.
+    world, client = world_with_token()
+    assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 0
+    world.advance(500)
+    reply = token_request(client, Method.REFRESH)
+    assert reply.message.get(a.LIFETIME) == 500
+    world.advance(499)
+    client.learn_nonce()
+    assert token_request(client, Method.REFRESH).message.get(a.LIFETIME) == 1
+    world.advance(1)
+    assert world.server.allocation_count == 0
+
+
+def test_held_token_that_expired_is_unauthenticated() -> None:
+    world, client = world_with_token()
+    assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 0
+    world.wall += 1001  # the clock of the token alone: the allocation is still there
+    client.learn_nonce()
+    reply = token_request(client, Method.REFRESH)
+    assert reply.code == 401
+    assert reply.message.get(a.THIRD_PARTY_AUTHORIZATION) == "turn.example.org"
+
+
+def test_nonce_of_another_list_of_algorithms_is_stale() -> None:
+    # Else the client of a call that goes on would get a 400, and end it, after a reload.
+    world = World()
+    client = world.client()
+    client.sha256 = True
+    client.allocated()
+    world.reconfigure(password_algorithms=(SHA256,))
+    assert client.refresh().code == 438
+
+
+@pytest.mark.parametrize(
+    ("length", "code"), [(16, 0), (20, 0), (28, 0), (32, 0), (12, 401), (18, 401), (36, 401)]
+)
+def test_truncated_sha256_integrity_counts_from_16_bytes_on(length: int, code: int) -> None:
+    # RFC 8489 §14.6; computed here by hand.
+    client = World().client()
+    client.learn_nonce()
+    client.sha256 = True
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.USERNAME.of("alice"),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+        a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),
+        a.PASSWORD_ALGORITHM.of(SHA256),
+    ]
+    body = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes).encode()
+    padded = length + -length % 4
+    head = body[:2] + (len(body) - 20 + 4 + padded).to_bytes(2, "big")
+    covered = body[:2] + (len(body) - 20 + 4 + length).to_bytes(2, "big") + body[4:]
+    digest = hmac.digest(client.key(), covered, "sha256") + b"more"
+    value = digest[:length] + bytes(padded - length)
+    data = head + body[4:] + b"\x00\x1c" + length.to_bytes(2, "big") + value
+    assert client.send(data).code == code
+
+
+def test_integrity_that_covers_a_longer_message_is_not_taken_for_this_one() -> None:
+    client = World().client()
+    client.learn_nonce()
+    data = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)])
+    flipped = data[:-1] + bytes([data[-1] ^ 1])
+    assert client.send(flipped).code == 401
+    assert client.send(data).code == 0
+
+
+def test_what_follows_integrity_is_not_obeyed() -> None:
+    # RFC 8489 §14.5: anybody on the way could have put it there.
+    client = World().client()
+    client.allocated()
+    data = client.encode(Method.REFRESH)
+    added = data + b"\0\x0d\0\4\0\0\0\0"  # LIFETIME of 0
+    added = added[:2] + (len(added) - 20).to_bytes(2, "big") + added[4:]
+    assert client.send(added).message.get(a.LIFETIME) == 600
+
+
+def test_first_of_two_attributes_counts() -> None:
+    reply = World().client().allocated(a.LIFETIME.of(700), a.LIFETIME.of(800))
+    assert reply.message.get(a.LIFETIME) == 700
+
+
+@pytest.mark.parametrize("username", ["", "a\x00b", "\u0378", "x" * 600])
+def test_user_name_no_password_could_be_for_is_refused(username: str) -> None:
+    client = World().client()
+    client.learn_nonce()
+    attributes = [
+        (a.USERNAME.code, username.encode()),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+    ]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())]))
+    assert reply.code in {400, 401}
+
+
+def test_user_name_is_prepared_before_it_is_looked_up() -> None:
+    # RFC 8265 §4.2.2: OpaqueString maps other spaces to U+0020 and composes (NFC).
+    world = World()
+    world.source.add(REALM, "caf\u00e9 noir", "p")
+    client = world.client(user="cafe\u0301\u00a0noir", password="p")
+    client.learn_nonce()
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.USERNAME.of(client.user),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+    ]
+    key = long_term_key_md5("caf\u00e9 noir", REALM, "p")
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    assert client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, key)])).code == 0
+
+
+def test_realms_in_events_are_ours_whatever_clients_write() -> None:
+    world = World()
+    for realm in ("made.up.example", REALM, OTHER_REALM):
+        reply = world.client(realm=realm).allocate()
+        (event,) = reply.events(RequestAnswered)
+        assert event.realm in {REALM, OTHER_REALM}
+
+
+def test_user_who_is_gone_from_the_store_keeps_the_call_and_gets_no_new_one() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    del world.source.users[REALM, "alice"]
+    assert client.refresh().code == 0
+    assert world.client(2).allocate().code == 401
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_unknown_user_hash_is_unauthenticated(known: bool) -> None:
+    client = World().client()
+    client.learn_nonce()
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.USERHASH.of(userhash("alice" if known else "mallory", REALM)),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+    ]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())]))
+    assert reply.code == (0 if known else 401)
+
+
+@pytest.mark.parametrize("code", [401, 438, 400])
+def test_errors_before_authentication_are_small_and_say_little(code: int) -> None:
+    world = World(software="x" * 200, oauth_server_name="turn.example.org")
+    client = world.client()
+    client.learn_nonce()
+    if code == 438:
+        client.nonce = b"stale"
+    if code == 400:
+        data = client.encode(Method.ALLOCATE, [a.PASSWORD_ALGORITHM.of(MD5)])
+    elif code == 401:
+        data = client.encode(Method.ALLOCATE, signed=False)
+    else:
+        data = client.encode(Method.ALLOCATE)
+    reply = client.send(data)
+    assert reply.code == code
+    for kind in (a.SOFTWARE, a.USERNAME, a.USERHASH, SHA1_INTEGRITY, SHA256_INTEGRITY):
+        assert not reply.message.has(kind)
+    assert len(reply.message.raw) < 200

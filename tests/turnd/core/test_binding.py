@@ -165,3 +165,58 @@ def test_binding_indication_keeps_a_mapping_alive_in_silence() -> None:
     world = World()
     data = Message.build(Method.BINDING, MessageClass.INDICATION, TID).encode()
     assert world.server.receive(data, world.client().five_tuple, world.now) == []
+
+
+def test_answer_of_a_discovery_server_has_both_mapped_addresses() -> None:
+    # RFC 5780 §6.1: a NAT that rewrites addresses in payloads is found by comparing them.
+    message, _ = ask(World(nat_discovery=DISCOVERY))
+    assert message.get(a.MAPPED_ADDRESS) == CLIENT
+    assert message.get(a.XOR_MAPPED_ADDRESS) == CLIENT
+
+
+def test_listener_outside_the_discovery_pair_does_not_take_part() -> None:
+    elsewhere = Address.parse("192.0.2.15", 9999)
+    client = Client(World(nat_discovery=DISCOVERY), FiveTuple(Transport.UDP, CLIENT, elsewhere), "")
+    message = client.send(binding()).message
+    assert not message.has(a.OTHER_ADDRESS)
+    assert client.send(binding(a.CHANGE_REQUEST.of(ChangeRequest(change_ip=True)))).code == 420
+
+
+def test_padding_is_never_more_than_makes_a_fragment() -> None:
+    # As large as an IPv6 datagram can be: the answer's other attributes need their room.
+    world = World(nat_discovery=DISCOVERY)
+    client = Client(world, FiveTuple(Transport.UDP, Address.parse("2001:db8::7", 1), SERVER), "")
+    message = client.send(binding(a.PADDING.of(bytes(65_500)))).message
+    padding = message.get(a.PADDING)
+    assert padding is not None
+    assert len(padding) == 1500
+
+
+def test_authenticated_answer_takes_the_way_that_is_asked_for_too() -> None:
+    world = World(nat_discovery=DISCOVERY, authenticate_binding=True)
+    reply = world.client().request(
+        Method.BINDING, a.CHANGE_REQUEST.of(ChangeRequest(change_ip=True, change_port=True))
+    )
+    (transmit,) = reply.events(Transmit)
+    assert transmit.source == ALTERNATE
+    assert reply.message.get(a.RESPONSE_ORIGIN) == ALTERNATE
+
+
+def test_unknown_attribute_of_a_binding_is_named() -> None:
+    reply = World().client().send(binding((0x7FFE, b""), (0x7FFE, b"again"), (0x8FFE, b"")))
+    assert reply.code == 420
+    assert reply.message.get(a.UNKNOWN_ATTRIBUTES) == (0x7FFE,)
+
+
+def test_malformed_change_request_is_a_bad_request() -> None:
+    world = World(nat_discovery=DISCOVERY)
+    assert world.client().send(binding((a.CHANGE_REQUEST.code, b"\0"))).code == 400
+
+
+def test_answer_to_a_stranger_is_little_larger_than_a_request() -> None:
+    # An error that lists attributes must not become an amplifier.
+    many = [(code, b"") for code in range(0x7000, 0x7100)]
+    for attributes in ([], many):
+        request = binding(*attributes)
+        answer = World(software="x" * 100).client().send(request).message.raw
+        assert len(answer) <= max(len(request), 80)
