@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stun import Address, ErrorCode
 from stun import attributes as a
+from stun.address import unmap
 from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
 from turnd.core.outputs import Output, PeerDenied, PermissionInstalled
@@ -79,9 +80,13 @@ def check_peer(state: State, allocation: Allocation, request: Request, peer: Add
         whether only live relayed transport addresses may be reached there.
 
     Raises:
-        RejectionError: 443 for the wrong family, 403 where the policy refuses.
+        RejectionError: 400 for IPv4-mapped IPv6, 443 for the wrong family, 403 where the
+            policy refuses.
 
     """
+    if unmap(peer.packed) != peer.packed:
+        # Neither is it what its family says, nor would it be known for one of our own.
+        raise RejectionError(ErrorCode.BAD_REQUEST, "XOR-PEER-ADDRESS is IPv4-mapped")
     if family_of(peer.packed) not in allocation.relayed:
         raise RejectionError(
             ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH,

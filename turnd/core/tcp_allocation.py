@@ -80,6 +80,8 @@ def peer_arrived(
     # RFC 6062 §5.3: without a permission, close immediately.
     if allocation.permissions.get(peer.packed, now) <= now:
         return None, []
+    if own is None and state.settings.policy.check(peer.packed).internal_only:
+        return None, []  # this host's own address, and nobody's relay: not to be reached
     try:
         _check_room(state, state.connections.of_allocation(number))
     except RejectionError:

@@ -175,3 +175,17 @@ def test_rows_of_a_closed_allocation_are_gone() -> None:
     client.refresh(0)
     assert not world.tables.permissions
     assert not world.tables.channels
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "192.0.2.15", "127.0.0.1"])
+def test_ipv4_mapped_peer_is_a_bad_request(host: str) -> None:
+    # It would pass for another address than the IPv4 one it stands for, in every table.
+    from stun import Family
+
+    world = World()
+    client = world.client()
+    client.allocated(a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6))
+    mapped = Address(bytes(10) + b"\xff\xff" + Address.parse(host).packed, 9000)
+    assert client.permit(mapped).code == 400
+    assert client.bind(0x4000, mapped).code == 400
+    assert not world.tables.permissions

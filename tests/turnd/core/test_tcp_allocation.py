@@ -2,12 +2,13 @@
 
 import pytest
 
-from stun import Address, Message, MessageClass, Method
+from stun import Address, Family, Message, MessageClass, Method
 from stun import attributes as a
 from tests.turnd.core.kit import PEER, RELAY_IP, TCP, Client, World
 from turnd.core.five_tuple import Transport
-from turnd.core.outputs import PeerConnection, Transmit
+from turnd.core.outputs import AllocationClosed, PeerConnection, Transmit
 from turnd.core.settings import Limits, RelayIp
+from turnd.core.tables import Traffic
 
 
 def control(world: World, port: int = 40000, user: str = "alice") -> Client:
@@ -226,3 +227,91 @@ def test_own_tcp_relay_is_reached_by_its_local_address_under_its_public_name() -
 def test_own_address_without_a_live_tcp_relay_is_forbidden() -> None:
     client = control(World())
     assert client.request(Method.CONNECT, peers=[Address(RELAY_IP, 22)]).code == 403
+
+
+def test_allocation_that_ends_takes_its_connections_with_it() -> None:
+    # RFC 6062 §5.5.
+    world = World()
+    client, number = pending(world)
+    client.permit(PEER)
+    waiting, _ = world.server.peer_arrived(1, PEER.with_port(1), world.now)
+    assert waiting is not None
+    client.refresh(0)
+    assert not world.tcp_relay.relays
+    for connection in (number, waiting):
+        assert bind(world.client(40001, transport=Transport.TCP), connection) == 400
+    assert world.advance(60) == []
+
+
+def test_control_connection_that_closes_ends_the_allocation() -> None:
+    world = World(mobility=True)
+    client, _ = pending(world)
+    (closed,) = world.server.client_gone(client.five_tuple, world.now)
+    assert isinstance(closed, AllocationClosed)
+    assert (closed.reason, closed.tcp, closed.traffic) == (
+        "client-gone",
+        True,
+        Traffic(5, 6, 7, 8),
+    )
+
+
+def test_tcp_allocation_does_not_move() -> None:
+    client = World(mobility=True).client(transport=Transport.TCP)
+    assert client.allocate(a.MOBILITY_TICKET.of(b""), protocol=TCP).code == 405
+
+
+def test_second_family_of_a_tcp_allocation_is_told_to_fail() -> None:
+    world = World()
+    client = world.client(transport=Transport.TCP)
+    reply = client.allocated(a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6), protocol=TCP)
+    failure = reply.message.get(a.ADDRESS_ERROR_CODE)
+    assert failure is not None
+    assert (failure.family, failure.code) == (Family.IPV6, 440)
+    assert client.refresh(0, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6)).code == 443
+    assert client.refresh(0, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV4)).code == 0
+    assert not world.tcp_relay.relays
+
+
+def test_tcp_allocation_on_ipv6_expires() -> None:
+    world = World()
+    client = world.client(transport=Transport.TLS)
+    client.allocated(a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6), protocol=TCP)
+    world.advance(600)
+    assert not world.tcp_relay.relays
+
+
+def test_own_host_reaches_a_tcp_relay_through_relays_alone() -> None:
+    world = World()
+    client = control(world)
+    client.permit(Address(RELAY_IP, 0))
+    assert world.server.peer_arrived(1, Address(RELAY_IP, 22), world.now) == (None, [])
+    other = control(world, 2)
+    local = world.tcp_relay.relays[2].local
+    number, _ = world.server.peer_arrived(1, local, world.now)
+    assert number is not None
+    other.refresh(0)
+    assert world.server.peer_arrived(1, local, world.now) == (None, [])
+
+
+def test_arriving_peers_are_bounded_too() -> None:
+    world = World(limits=Limits(connections_per_allocation=1))
+    client = control(world)
+    client.permit(PEER)
+    assert world.server.peer_arrived(1, PEER, world.now)[0] is not None
+    assert world.server.peer_arrived(1, PEER.with_port(1), world.now) == (None, [])
+
+
+def test_connection_bind_needs_its_connection_id() -> None:
+    world = World()
+    pending(world)
+    data = world.client(40001, transport=Transport.TCP)
+    assert data.request(Method.CONNECTION_BIND).code == 400
+
+
+def test_connection_bind_takes_the_nonce_of_the_control_connection() -> None:
+    # RFC 6062 §4.3: the client authenticates as on the control connection.
+    world = World()
+    client, number = pending(world)
+    data = world.client(40001, transport=Transport.TCP)
+    data.nonce = client.nonce
+    assert bind(data, number) == 0
