@@ -76,6 +76,4 @@ def parse_cpu_seconds(stat: str, ticks_per_second: int) -> float:
 def cpu_seconds(pids: tuple[int, ...]) -> float:
     """Return the CPU time these processes have taken."""
     ticks = os.sysconf("SC_CLK_TCK")
-    return sum(
-        parse_cpu_seconds((PROC / str(pid) / "stat").read_text(), ticks) for pid in pids
-    )
+    return sum(parse_cpu_seconds((PROC / str(pid) / "stat").read_text(), ticks) for pid in pids)

@@ -1,0 +1,145 @@
+"""The cells of the table: which load each runs, and which figures it gives.
+
+A cell is one kind of load; it yields one or more rows. Every figure is per server and round.
+"""
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from bench.load import Report
+
+# Few flows keep the polling of the generator short where it measures time.
+_LATENCY_FLOWS = 4
+
+
+@attrs.frozen
+class Row:
+    """A row of the table.
+
+    Attributes:
+        title: what is measured, with its unit.
+        better: +1 if more is better, -1 if less is.
+        digits: decimals the table shows.
+    """
+
+    title: str
+    better: int
+    digits: int = 0
+
+
+@attrs.frozen
+class Cell:
+    """A load and what is read from it.
+
+    Attributes:
+        key: its name on the command line.
+        mode: the load generator's mode.
+        options: the generator's options, but for the times.
+        rows: the rows it fills.
+        figures: makes the rows' figures, in their order, of the report and of the direct path's
+            (the same load with no server, only if `direct`).
+        direct: whether the direct path is measured beside it.
+    """
+
+    key: str
+    mode: str
+    options: tuple[str, ...]
+    rows: tuple[Row, ...]
+    figures: Callable[[Report, Report | None], tuple[float, ...]]
+    direct: bool = False
+
+
+def per_second(count: int, report: Report) -> float:
+    """Return the count by wall-clock seconds."""
+    return count / report.seconds if report.seconds > 0 else 0.0
+
+
+def per_cpu_second(count: int, report: Report) -> float:
+    """Return the count by the server's CPU seconds; not a number if it took none that shows."""
+    return count / report.server_cpu if report.server_cpu > 0 else float("nan")
+
+
+def _packets(report: Report, _direct: Report | None) -> tuple[float, ...]:
+    return per_second(report.delivered, report), per_cpu_second(report.delivered, report)
+
+
+def _requests(report: Report, _direct: Report | None) -> tuple[float, ...]:
+    return per_second(report.done, report), per_cpu_second(report.done, report)
+
+
+def _latency(report: Report, direct: Report | None) -> tuple[float, ...]:
+    lost = 100.0 * (1 - report.delivered / report.sent) if report.sent else float("nan")
+    return (
+        _above(report.p50_us, direct.p50_us if direct else None),
+        _above(report.p99_us, direct.p99_us if direct else None),
+        _above(report.p999_us, direct.p999_us if direct else None),
+        per_cpu_second(report.delivered, report),
+        lost,
+    )
+
+
+def _above(through: float | None, direct: float | None) -> float:
+    if through is None or direct is None:
+        return float("nan")
+    return through - direct
+
+
+def _flood(key: str, title: str, *options: str) -> Cell:
+    rows = (
+        Row(f"{title}: delivered packets/s", +1),
+        Row(f"{title}: packets per CPU second", +1),
+    )
+    return Cell(key=key, mode="traffic", options=options, rows=rows, figures=_packets)
+
+
+def _paced(key: str, rate: int) -> Cell:
+    title = f"ChannelData to the peer, 160 B at {rate:,}/s"
+    rows = (
+        Row(f"{title}: p50 above the direct path, µs", -1, 1),
+        Row(f"{title}: p99 above the direct path, µs", -1, 1),
+        Row(f"{title}: p99.9 above the direct path, µs", -1, 1),
+        Row(f"{title}: packets per CPU second", +1),
+        Row(f"{title}: lost, %", -1, 3),
+    )
+    options = ("--rate", str(rate), "--allocations", str(_LATENCY_FLOWS))
+    return Cell(key=key, mode="traffic", options=options, rows=rows, figures=_latency, direct=True)
+
+
+def _asked(key: str, mode: str, title: str, *options: str) -> Cell:
+    rows = (Row(f"{title}/s", +1), Row(f"{title} per CPU second", +1))
+    return Cell(key=key, mode=mode, options=options, rows=rows, figures=_requests)
+
+
+# Memory is not read by the generator: the runner takes it while the generator holds the
+# allocations, and puts bytes per allocation in the place of figures.
+IDLE = Cell(
+    key="idle",
+    mode="idle",
+    options=(),
+    rows=(Row("RSS per idle allocation, bytes", -1),),
+    figures=lambda _report, _direct: (),
+)
+
+
+def cells() -> Mapping[str, Cell]:
+    """Return all cells by key, in the order of the table."""
+    small, large = ("--payload", "160"), ("--payload", "1200")
+    up, down, both = (("--direction", way) for way in ("up", "down", "both"))
+    indication = ("--framing", "indication")
+    listed = (
+        _flood("channel-up-160", "ChannelData to the peer, 160 B", *small, *up),
+        _flood("channel-up-1200", "ChannelData to the peer, 1200 B", *large, *up),
+        _flood("channel-down-160", "ChannelData to the client, 160 B", *small, *down),
+        _flood("channel-down-1200", "ChannelData to the client, 1200 B", *large, *down),
+        _flood("channel-both-160", "ChannelData both ways, 160 B", *small, *both),
+        _flood("channel-both-1200", "ChannelData both ways, 1200 B", *large, *both),
+        _flood("send-up-160", "Send indications, 160 B", *small, *up, *indication),
+        _flood("data-down-160", "Data indications, 160 B", *small, *down, *indication),
+        _paced("latency-5k", 5_000),
+        _paced("latency-20k", 20_000),
+        _asked("allocate", "allocate", "401 + Allocate + Refresh(0) cycles"),
+        _asked("binding", "binding", "Binding requests"),
+        IDLE,
+    )
+    return {cell.key: cell for cell in listed}

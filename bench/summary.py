@@ -1,0 +1,83 @@
+"""Medians over the rounds, their ratios to coturn, and the Markdown table of both."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import attrs
+
+from bench.cells import Cell, Row
+from bench.runner import Sample
+
+BASELINE = "coturn"
+
+
+@attrs.frozen
+class Figure:
+    """A row's figure for one server over all rounds."""
+
+    median: float
+    low: float
+    high: float
+
+
+def figure(values: Sequence[float]) -> Figure:
+    """Return the median and range of those values that are numbers; NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return Figure(math.nan, math.nan, math.nan)
+    return Figure(statistics.median(known), min(known), max(known))
+
+
+def figures(samples: Sequence[Sample], cell: Cell, server: str) -> tuple[Figure, ...]:
+    """Return a figure for each row of the cell."""
+    rounds = [s.figures for s in samples if s.cell == cell.key and s.server == server]
+    return tuple(figure([row[index] for row in rounds]) for index in range(len(cell.rows)))
+
+
+def ratio(value: Figure, baseline: Figure, row: Row) -> float:
+    """Return how many times better than the baseline a median is: above 1 is better.
+
+    NaN where a ratio says nothing: a median that is not a number, or is 0 or below.
+    """
+    if not (value.median > 0 and baseline.median > 0):
+        return math.nan
+    more = value.median / baseline.median
+    return more if row.better > 0 else 1 / more
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _shown(value: Figure, row: Row) -> str:
+    median = _number(value.median, row.digits)
+    if math.isnan(value.median) or value.low == value.high:
+        return median
+    return f"{median} ({_number(value.low, row.digits)} to {_number(value.high, row.digits)})"
+
+
+def markdown(samples: Sequence[Sample], cells: Sequence[Cell], servers: Sequence[str]) -> str:
+    """Return the table: a line for each row, a column for each server and each ratio to coturn."""
+    compared = [name for name in servers if name != BASELINE and BASELINE in servers]
+    head = ["", *servers, *(f"{name} : {BASELINE}" for name in compared)]
+    lines = [_table_line(head), _table_line(["---", *["---:"] * (len(head) - 1)])]
+    for cell in cells:
+        by_server = {name: figures(samples, cell, name) for name in servers}
+        for index, row in enumerate(cell.rows):
+            shown = [_shown(by_server[name][index], row) for name in servers]
+            ratios = [
+                _number(ratio(by_server[name][index], by_server[BASELINE][index], row), 2)
+                for name in compared
+            ]
+            lines.append(_table_line([row.title, *shown, *ratios]))
+    return "\n".join(lines) + "\n"
+
+
+def _table_line(fields: Sequence[str]) -> str:
+    return f"| {' | '.join(fields)} |"
+
+
+def disturbed(samples: Sequence[Sample]) -> Figure:
+    """Return the disturbance of the server's core over all samples."""
+    return figure([sample.disturbance for sample in samples])
