@@ -19,7 +19,8 @@ from typing import Any
 import attrs
 import trio
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.interop.tools import REPOSITORY
+
 REALM = "example.org"
 USER = "user"
 PASSWORD = "pass"

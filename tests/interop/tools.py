@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import attrs
 import trio
+
+REPOSITORY = Path(__file__).parents[2]
 
 PACKAGES = {
     "turnutils_uclient": "coturn",
@@ -64,7 +67,11 @@ async def run_tool(command: Sequence[str], timeout: float) -> Finished:
     # A file keeps what a program said even if it has to be killed.
     with tempfile.TemporaryFile() as output:
         process = await trio.lowlevel.open_process(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            argv,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             with trio.move_on_after(timeout):

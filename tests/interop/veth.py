@@ -1,0 +1,49 @@
+"""An interface that is not loopback: browsers and aioice gather no candidates on `lo`.
+
+A veth pair with its far end in a network namespace of its own. The names and addresses are
+drawn at random, so that several test runs on one machine don't meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import secrets
+import subprocess
+from collections.abc import Iterator
+
+from tests.interop.tools import tool
+
+_NETWORKS = ipaddress.ip_network("198.18.0.0/15")
+"""For tests of network devices (RFC 2544): nobody routes it, and so nobody has it."""
+
+
+def _ip(command: str) -> None:
+    done = subprocess.run([tool("ip"), *command.split()], capture_output=True, text=True)
+    assert not done.returncode, (
+        f"ip {command}: {done.stderr.strip()} (interfaces and namespaces need root: "
+        "run the tests as root, or in a container with CAP_NET_ADMIN and CAP_SYS_ADMIN)"
+    )
+
+
+@contextlib.contextmanager
+def veth_address() -> Iterator[str]:
+    """Give an IPv4 address of this host that is not loopback, for the length of the block.
+
+    Raises:
+        AssertionError: interfaces can't be made here; it says why.
+
+    """
+    name = f"io{secrets.token_hex(4)}"
+    block = _NETWORKS.network_address + 4 * secrets.randbelow(_NETWORKS.num_addresses // 4)
+    near, far = block + 1, block + 2
+    with contextlib.ExitStack() as stack:
+        _ip(f"netns add {name}")
+        # The pair goes with the namespace that holds one end of it.
+        stack.callback(_ip, f"netns del {name}")
+        _ip(f"link add {name} type veth peer name far netns {name}")
+        _ip(f"addr add {near}/30 dev {name}")
+        _ip(f"link set {name} up")
+        _ip(f"-n {name} addr add {far}/30 dev far")
+        _ip(f"-n {name} link set far up")
+        yield str(near)
