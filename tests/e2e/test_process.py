@@ -236,7 +236,7 @@ def test_demo_prints_ice_servers_that_work() -> None:
     )
     assert process.stdout is not None
     try:
-        lines = []
+        lines: list[str] = []
         while not lines or not lines[-1].startswith("Stop with Ctrl-C"):
             line = process.stdout.readline()
             assert line, process.communicate()

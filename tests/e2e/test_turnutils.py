@@ -150,7 +150,9 @@ def test_stunclient_learns_its_address_and_the_servers_other_one(
     ],
     ids=["mapping", "filtering", "hairpinning"],
 )
-def test_natdiscovery_reaches_its_verdict(server: ServerUnderTest, flag: str, verdict: str) -> None:
+def test_natdiscovery_reaches_its_verdict(
+    quiet_server: ServerUnderTest, flag: str, verdict: str
+) -> None:
     outcome = subprocess.run(
         [require("turnutils_natdiscovery"), flag, "-L", V4, "-p", str(quiet_server.port), V4],
         capture_output=True,
