@@ -15,8 +15,8 @@ from bench.load import LoadError
 from bench.runner import Plan, Sample, run
 from bench.servers import REPOSITORY, Server, ServerError, table
 
-QUICK = Plan(rounds=1, seconds=1.0, warmup=0.3, idle_allocations=5000)
-FULL = Plan(rounds=5, seconds=4.0, warmup=1.0, idle_allocations=5000)
+QUICK = Plan(rounds=1, seconds=1.0, warmup=0.3, idle_allocations=5000, attempts=2)
+FULL = Plan(rounds=5, seconds=4.0, warmup=1.0, idle_allocations=5000, attempts=4)
 
 _SERVERS = ("coturn", "turnd-portable")
 
@@ -80,8 +80,8 @@ def main(
     click.echo(summary.markdown(samples, cells, [server.name for server in servers]))
     others = summary.disturbed(samples)
     click.echo(
-        f"{head}\nOther processes on the server's core: median {others.median:.0%},"
-        f" at most {others.high:.0%}."
+        f"{head}\nOther processes took of the cores during a sample: median {others.median:.0%}, "
+        f"at most {others.high:.0%}."
     )
     _save(output, head, samples)
 

@@ -79,5 +79,5 @@ def _table_line(fields: Sequence[str]) -> str:
 
 
 def disturbed(samples: Sequence[Sample]) -> Figure:
-    """Return the disturbance of the server's core over all samples."""
+    """Return the disturbance over all samples."""
     return figure([sample.disturbance for sample in samples])

@@ -12,6 +12,7 @@
 
 enum {
     BATCH = 32,
+    READY = 2, /* more than one, so that receiving outpaces sending */
     PACKET_MAX = 2048,
     STAMP_SIZE = 16, /* the time of sending and a mark, at the head of every payload */
 };
@@ -129,35 +130,26 @@ static void account(struct traffic *traffic, const uint8_t *payload, uint64_t no
     traffic->latencies[traffic->delivered++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }
 
-/* Take what one socket holds. */
+/* Take up to a batch of what one socket holds. */
 static void drain(struct traffic *traffic, const struct receiver *receiver) {
-    for (;;) {
-        int count = recvmmsg(receiver->fd, traffic->in, BATCH, MSG_DONTWAIT, NULL);
-        if (count < 0 && errno == ECONNREFUSED) {
-            continue;
-        }
-        if (count <= 0) {
-            return;
-        }
-        uint64_t now = now_ns();
-        for (int i = 0; i < count; i++) {
-            const uint8_t *payload =
-                unwrap(traffic, receiver, traffic->buffers[i], traffic->in[i].msg_len);
-            if (payload != NULL) {
-                account(traffic, payload, now);
-            } else {
-                traffic->foreign++;
-            }
-        }
-        if (count < BATCH) {
-            return;
+    int count = recvmmsg(receiver->fd, traffic->in, BATCH, MSG_DONTWAIT, NULL);
+    uint64_t now = now_ns();
+    for (int i = 0; i < count; i++) {
+        const uint8_t *payload =
+            unwrap(traffic, receiver, traffic->buffers[i], traffic->in[i].msg_len);
+        if (payload != NULL) {
+            account(traffic, payload, now);
+        } else {
+            traffic->foreign++;
         }
     }
 }
 
+/* Take a batch from a few sockets. Never from all: while a flood waits for its sender to have read
+ * everything, the server runs dry and then loses the burst that follows. */
 static void receive(struct traffic *traffic) {
-    struct epoll_event events[64];
-    int count = epoll_wait(traffic->epoll, events, 64, 0);
+    struct epoll_event events[READY];
+    int count = epoll_wait(traffic->epoll, events, READY, 0);
     for (int i = 0; i < count; i++) {
         drain(traffic, &traffic->receivers[events[i].data.u32]);
     }
