@@ -1,0 +1,129 @@
+"""Medians, ratios and the table are what a reader takes them for."""
+
+import math
+
+import pytest
+
+from bench.cells import Cell, Row, cells, per_cpu_second, per_second
+from bench.load import Report
+from bench.runner import Sample, disturbance, order
+from bench.servers import Coturn
+from bench.summary import Figure, figure, figures, markdown, ratio
+
+RATE = Row("things/s", +1)
+DELAY = Row("delay, µs", -1, 1)
+REPORT = Report(seconds=2.0, load_cpu=1.0, server_cpu=0.5, delivered=1000)
+CELL = Cell(
+    key="things",
+    mode="traffic",
+    options=(),
+    rows=(RATE, DELAY),
+    figures=lambda _report, _direct: (0.0, 0.0),
+)
+
+
+def sample(server: str, number: int, *values: float) -> Sample:
+    return Sample("things", server, number, values, REPORT, disturbance=0.0)
+
+
+def test_a_figure_is_the_median_and_the_range_of_the_rounds() -> None:
+    assert figure([5.0, 1.0, 3.0]) == Figure(median=3.0, low=1.0, high=5.0)
+
+
+def test_a_round_without_a_number_does_not_count() -> None:
+    assert figure([math.nan, 4.0, 2.0]) == Figure(median=3.0, low=2.0, high=4.0)
+    assert math.isnan(figure([math.nan]).median)
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "row", "expected"),
+    [
+        (300.0, 100.0, RATE, 3.0),
+        (50.0, 100.0, RATE, 0.5),
+        (50.0, 100.0, DELAY, 2.0),
+        (400.0, 100.0, DELAY, 0.25),
+    ],
+)
+def test_a_ratio_above_one_is_better_whichever_way_the_row_counts(
+    value: float, baseline: float, row: Row, expected: float
+) -> None:
+    assert ratio(Figure(value, value, value), Figure(baseline, baseline, baseline), row) == expected
+
+
+@pytest.mark.parametrize(("value", "baseline"), [(0.0, 1.0), (1.0, 0.0), (math.nan, 1.0)])
+def test_no_ratio_is_made_of_nothing(value: float, baseline: float) -> None:
+    assert math.isnan(
+        ratio(Figure(value, value, value), Figure(baseline, baseline, baseline), RATE)
+    )
+
+
+def test_figures_are_taken_from_one_server_only() -> None:
+    samples = [sample("coturn", 0, 1.0, 10.0), sample("other", 0, 2.0, 20.0)]
+    assert [f.median for f in figures(samples, CELL, "other")] == [2.0, 20.0]
+
+
+def test_the_table_shows_medians_ranges_and_ratios_to_coturn() -> None:
+    samples = [
+        sample("coturn", 0, 1000.0, 8.0),
+        sample("other", 0, 2000.0, 16.0),
+        sample("coturn", 1, 3000.0, 8.0),
+        sample("other", 1, 6000.0, 16.0),
+    ]
+    assert markdown(samples, [CELL], ["coturn", "other"]).splitlines() == [
+        "|  | coturn | other | other : coturn |",
+        "| --- | ---: | ---: | ---: |",
+        "| things/s | 2,000 (1,000 to 3,000) | 4,000 (2,000 to 6,000) | 2.00 |",
+        "| delay, µs | 8.0 | 16.0 | 0.50 |",
+    ]
+
+
+def test_without_coturn_there_are_no_ratios() -> None:
+    assert markdown([sample("other", 0, 1.0, 2.0)], [CELL], ["other"]).splitlines() == [
+        "|  | other |",
+        "| --- | ---: |",
+        "| things/s | 1 |",
+        "| delay, µs | 2.0 |",
+    ]
+
+
+def test_rates_are_by_wall_clock_and_by_the_servers_cpu_time() -> None:
+    assert per_second(1000, REPORT) == 500.0
+    assert per_cpu_second(1000, REPORT) == 2000.0
+    assert math.isnan(per_cpu_second(1000, Report(seconds=1.0, load_cpu=1.0)))
+
+
+def test_latency_is_what_the_server_adds_to_the_direct_path() -> None:
+    through = Report(
+        seconds=1.0,
+        load_cpu=1.0,
+        server_cpu=0.5,
+        sent=1000,
+        delivered=990,
+        p50_us=30.0,
+        p99_us=50.0,
+        p999_us=90.0,
+    )
+    direct = Report(
+        seconds=1.0, load_cpu=1.0, sent=1, delivered=1, p50_us=4.0, p99_us=5.0, p999_us=6.0
+    )
+    values = cells()["latency-5k"].figures(through, direct)
+    assert values == pytest.approx((26.0, 45.0, 84.0, 1980.0, 1.0))
+
+
+def test_every_cell_gives_a_figure_for_each_of_its_rows() -> None:
+    for cell in cells().values():
+        assert cell.mode == "idle" or len(cell.figures(REPORT, REPORT)) == len(cell.rows), cell.key
+
+
+def test_another_server_is_first_in_each_round() -> None:
+    first, second = Coturn("first"), Coturn("second")
+    assert [order([first, second], number) for number in range(3)] == [
+        [first, second],
+        [second, first],
+        [first, second],
+    ]
+
+
+def test_a_disturbance_is_a_share_of_the_time_and_never_below_none() -> None:
+    assert disturbance(0.5, 2.0) == 0.25
+    assert disturbance(-0.01, 2.0) == 0.0
