@@ -36,7 +36,11 @@ def resident_bytes(pids: tuple[int, ...]) -> int:
 
 @attrs.frozen
 class CoreTime:
-    """Seconds a core has spent on processes (user, nice, system) since boot, and stolen from it."""
+    """Seconds a core has been busy since boot, and seconds stolen from it by the host.
+
+    Interrupts (irq, softirq) are in `busy`: without CONFIG_IRQ_TIME_ACCOUNTING the kernel charges
+    them to the process they interrupted, and what is compared with this is processes' time.
+    """
 
     busy: float
     stolen: float
@@ -55,9 +59,10 @@ def parse_core_time(stat: str, core: int, ticks_per_second: int) -> CoreTime:
     for line in stat.splitlines():
         name, *fields = line.split()
         if name == f"cpu{core}":
-            user, nice, system, _idle, _iowait, _irq, _softirq, steal = map(int, fields[:8])
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
             return CoreTime(
-                busy=(user + nice + system) / ticks_per_second, stolen=steal / ticks_per_second
+                busy=(user + nice + system + irq + softirq) / ticks_per_second,
+                stolen=steal / ticks_per_second,
             )
     raise ValueError(f"no core {core}")
 

@@ -38,9 +38,9 @@ def test_the_load_runs_on_its_own_core_and_watches_every_process_of_the_server()
     )
 
 
-def test_a_core_is_busy_with_user_nice_and_system_time() -> None:
-    assert parse_core_time(STAT, 1, 100) == CoreTime(busy=2.6, stolen=0.1)
-    assert parse_core_time(STAT, 10, 1) == CoreTime(busy=3.0, stolen=1.0)
+def test_a_core_is_busy_with_processes_and_interrupts() -> None:
+    assert parse_core_time(STAT, 1, 100) == CoreTime(busy=2.61, stolen=0.1)
+    assert parse_core_time(STAT, 10, 1) == CoreTime(busy=5.0, stolen=1.0)
 
 
 def test_a_core_that_is_not_there_is_told() -> None:
