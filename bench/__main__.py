@@ -6,13 +6,12 @@ from pathlib import Path
 
 import attrs
 import click
-import msgspec
 
-from bench import machine, summary
+from bench import machine, results, summary
 from bench.build import HERE, BuildError, build_load_generator
 from bench.cells import cells as all_cells
 from bench.load import LoadError
-from bench.runner import Plan, Sample, run
+from bench.runner import Plan, run
 from bench.servers import REPOSITORY, Server, ServerError, table
 
 QUICK = Plan(rounds=1, seconds=1.0, warmup=0.3, idle_allocations=5000, attempts=2)
@@ -47,6 +46,11 @@ _SERVERS = ("coturn", "turnd-portable")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the samples go as JSON; bench/results/ by default.",
 )
+@click.option(
+    "--again",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Measure nothing: print the table of these samples, once more.",
+)
 def main(
     *,
     quick: bool,
@@ -57,8 +61,15 @@ def main(
     coturn_path: Path | None,
     turnd_path: Path,
     output: Path | None,
+    again: Path | None,
 ) -> None:
     """Measure TURN servers side by side and print a Markdown table."""
+    if again is not None:
+        try:
+            _print(results.load(again))
+        except results.ResultsError as error:
+            raise click.ClickException(str(error)) from None
+        return
     known = table(coturn_path=coturn_path, repository=turnd_path.resolve())
     if coturn_path is not None:
         names = (*names, "coturn-other")
@@ -77,13 +88,24 @@ def main(
         samples = run(plan, cells, servers, program, lambda line: click.echo(line, err=True))
     except (BuildError, ServerError, LoadError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(summary.markdown(samples, cells, [server.name for server in servers]))
-    others = summary.disturbed(samples)
+    measured = results.Measured(head, samples)
+    _print(measured)
+    path = output or HERE / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    results.save(path, measured)
+    click.echo(f"Samples: {path}", err=True)
+
+
+def _print(measured: results.Measured) -> None:
+    keys = {sample.cell for sample in measured.samples}
+    # The first round's order of servers is the one they were asked for in.
+    names = list(dict.fromkeys(sample.server for sample in measured.samples))
+    cells = [cell for key, cell in all_cells().items() if key in keys]
+    others = summary.disturbed(measured.samples)
+    click.echo(summary.markdown(measured.samples, cells, names))
     click.echo(
-        f"{head}\nOther processes took of the cores during a sample: median {others.median:.0%}, "
-        f"at most {others.high:.0%}."
+        f"{measured.about}\nOther processes took of the cores during a sample: "
+        f"median {others.median:.0%}, at most {others.high:.0%}."
     )
-    _save(output, head, samples)
 
 
 def _raise_file_limit() -> None:
@@ -97,15 +119,6 @@ def _head(servers: list[Server], plan: Plan) -> str:
         f"{machine.describe()}; {versions}; rounds: {plan.rounds}, {plan.seconds:g} s each; "
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     )
-
-
-def _save(output: Path | None, head: str, samples: list[Sample]) -> None:
-    path = output or HERE / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # NaN has no place in JSON: msgspec writes null.
-    document = {"about": head, "samples": [attrs.asdict(s, recurse=False) for s in samples]}
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document)))
-    click.echo(f"Samples: {path}", err=True)
 
 
 if __name__ == "__main__":

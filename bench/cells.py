@@ -13,6 +13,10 @@ from bench.load import Report
 _LATENCY_FLOWS = 4
 
 
+# One for each row of a cell; None where there is nothing to tell.
+Figures = tuple[float | None, ...]
+
+
 @attrs.frozen
 class Row:
     """A row of the table.
@@ -46,7 +50,7 @@ class Cell:
     mode: str
     options: tuple[str, ...]
     rows: tuple[Row, ...]
-    figures: Callable[[Report, Report | None], tuple[float, ...]]
+    figures: Callable[[Report, Report | None], Figures]
     direct: bool = False
 
 
@@ -55,21 +59,21 @@ def per_second(count: int, report: Report) -> float:
     return count / report.seconds if report.seconds > 0 else 0.0
 
 
-def per_cpu_second(count: int, report: Report) -> float:
-    """Return the count by the server's CPU seconds; not a number if it took none that shows."""
-    return count / report.server_cpu if report.server_cpu > 0 else float("nan")
+def per_cpu_second(count: int, report: Report) -> float | None:
+    """Return the count by the server's CPU seconds; None if it took none that shows."""
+    return count / report.server_cpu if report.server_cpu > 0 else None
 
 
-def _packets(report: Report, _direct: Report | None) -> tuple[float, ...]:
+def _packets(report: Report, _direct: Report | None) -> Figures:
     return per_second(report.delivered, report), per_cpu_second(report.delivered, report)
 
 
-def _requests(report: Report, _direct: Report | None) -> tuple[float, ...]:
+def _requests(report: Report, _direct: Report | None) -> Figures:
     return per_second(report.done, report), per_cpu_second(report.done, report)
 
 
-def _latency(report: Report, direct: Report | None) -> tuple[float, ...]:
-    lost = 100.0 * (1 - report.delivered / report.sent) if report.sent else float("nan")
+def _latency(report: Report, direct: Report | None) -> Figures:
+    lost = 100.0 * (1 - report.delivered / report.sent) if report.sent else None
     return (
         _above(report.p50_us, direct.p50_us if direct else None),
         _above(report.p99_us, direct.p99_us if direct else None),
@@ -79,9 +83,9 @@ def _latency(report: Report, direct: Report | None) -> tuple[float, ...]:
     )
 
 
-def _above(through: float | None, direct: float | None) -> float:
+def _above(through: float | None, direct: float | None) -> float | None:
     if through is None or direct is None:
-        return float("nan")
+        return None
     return through - direct
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import attrs
 
 from bench import load, process
-from bench.cells import IDLE, Cell
+from bench.cells import IDLE, Cell, Figures
 from bench.load import LOAD_CORE, Report, Target
 from bench.servers import SERVER_CORE, Server, running
 
 # Setting up flows and, at a fixed rate, waiting for the last packets, beside what is measured.
 _SLACK_SECONDS = 60.0
 
-# The share of a core that others may take of a sample before it is taken again.
-QUIET = 0.05
+# The share of a core that others may take of a sample before it counts as disturbed.
+QUIET = 0.1
 
 
 @attrs.frozen
@@ -55,7 +55,7 @@ class Sample:
     cell: str
     server: str
     round: int
-    figures: tuple[float, ...]
+    figures: Figures
     report: Report
     disturbance: float
 
@@ -91,7 +91,7 @@ def run(
 
 
 def _line(sample: Sample, rounds: int) -> str:
-    figures = " ".join(f"{figure:,.1f}" for figure in sample.figures)
+    figures = " ".join("-" if value is None else f"{value:,.1f}" for value in sample.figures)
     return (
         f"{sample.round + 1}/{rounds} {sample.cell:18} {sample.server:16} {figures}"
         f"  (others: {sample.disturbance:.0%})"
@@ -159,7 +159,7 @@ def disturbance(others_seconds: float, wall_seconds: float) -> float:
     return max(0.0, others_seconds) / wall_seconds if wall_seconds > 0 else 0.0
 
 
-def _idle(plan: Plan, target: Target, program: Path) -> tuple[Report, tuple[float, ...]]:
+def _idle(plan: Plan, target: Target, program: Path) -> tuple[Report, Figures]:
     count = plan.idle_allocations
     before = process.resident_bytes(target.pids)
     line = load.command(program, "idle", ["--allocations", str(count)], target)

@@ -1,4 +1,8 @@
-"""Medians over the rounds, their ratios to coturn, and the Markdown table of both."""
+"""Medians over the rounds, their ratios to coturn, and the Markdown table of both.
+
+Rounds in which other processes took much of a core count only where no quiet one is left; the
+table marks such figures with an asterisk.
+"""
 
 import math
 import statistics
@@ -7,23 +11,28 @@ from collections.abc import Sequence
 import attrs
 
 from bench.cells import Cell, Row
-from bench.runner import Sample
+from bench.runner import QUIET, Sample
 
 BASELINE = "coturn"
 
 
 @attrs.frozen
 class Figure:
-    """A row's figure for one server over all rounds."""
+    """A row's figure for one server over the rounds that count.
+
+    Attributes:
+        disturbed: no round was quiet, so that disturbed ones had to count.
+    """
 
     median: float
     low: float
     high: float
+    disturbed: bool = False
 
 
-def figure(values: Sequence[float]) -> Figure:
-    """Return the median and range of those values that are numbers; NaN if none is."""
-    known = [value for value in values if not math.isnan(value)]
+def figure(values: Sequence[float | None]) -> Figure:
+    """Return the median and range of those values that are known; NaN if none is."""
+    known = [value for value in values if value is not None]
     if not known:
         return Figure(math.nan, math.nan, math.nan)
     return Figure(statistics.median(known), min(known), max(known))
@@ -31,8 +40,14 @@ def figure(values: Sequence[float]) -> Figure:
 
 def figures(samples: Sequence[Sample], cell: Cell, server: str) -> tuple[Figure, ...]:
     """Return a figure for each row of the cell."""
-    rounds = [s.figures for s in samples if s.cell == cell.key and s.server == server]
-    return tuple(figure([row[index] for row in rounds]) for index in range(len(cell.rows)))
+    rounds = [s for s in samples if s.cell == cell.key and s.server == server]
+    quiet = [sample for sample in rounds if sample.disturbance <= QUIET]
+    return tuple(
+        attrs.evolve(
+            figure([sample.figures[index] for sample in quiet or rounds]), disturbed=not quiet
+        )
+        for index in range(len(cell.rows))
+    )
 
 
 def ratio(value: Figure, baseline: Figure, row: Row) -> float:
@@ -51,10 +66,11 @@ def _number(value: float, digits: int) -> str:
 
 
 def _shown(value: Figure, row: Row) -> str:
-    median = _number(value.median, row.digits)
-    if math.isnan(value.median) or value.low == value.high:
-        return median
-    return f"{median} ({_number(value.low, row.digits)} to {_number(value.high, row.digits)})"
+    shown = _number(value.median, row.digits)
+    if value.low < value.high:
+        low, high = _number(value.low, row.digits), _number(value.high, row.digits)
+        shown = f"{shown} ({low} to {high})"
+    return f"{shown} *" if value.disturbed else shown
 
 
 def markdown(samples: Sequence[Sample], cells: Sequence[Cell], servers: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """Medians, ratios and the table are what a reader takes them for."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from bench.cells import Cell, Row, cells, per_cpu_second, per_second
 from bench.load import Report
+from bench.results import Measured, load, save
 from bench.runner import Sample, disturbance, order
 from bench.servers import Coturn
 from bench.summary import Figure, figure, figures, markdown, ratio
@@ -22,8 +24,8 @@ CELL = Cell(
 )
 
 
-def sample(server: str, number: int, *values: float) -> Sample:
-    return Sample("things", server, number, values, REPORT, disturbance=0.0)
+def sample(server: str, number: int, *values: float, disturbance: float = 0.0) -> Sample:
+    return Sample("things", server, number, values, REPORT, disturbance)
 
 
 def test_a_figure_is_the_median_and_the_range_of_the_rounds() -> None:
@@ -31,8 +33,8 @@ def test_a_figure_is_the_median_and_the_range_of_the_rounds() -> None:
 
 
 def test_a_round_without_a_number_does_not_count() -> None:
-    assert figure([math.nan, 4.0, 2.0]) == Figure(median=3.0, low=2.0, high=4.0)
-    assert math.isnan(figure([math.nan]).median)
+    assert figure([None, 4.0, 2.0]) == Figure(median=3.0, low=2.0, high=4.0)
+    assert math.isnan(figure([None]).median)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,13 @@ def test_figures_are_taken_from_one_server_only() -> None:
     assert [f.median for f in figures(samples, CELL, "other")] == [2.0, 20.0]
 
 
+def test_disturbed_rounds_count_only_where_no_round_was_quiet() -> None:
+    quiet, loud = sample("x", 0, 9.0, 1.0), sample("x", 1, 5.0, 3.0, disturbance=0.4)
+    assert figures([quiet, loud], CELL, "x")[0] == Figure(9.0, 9.0, 9.0, disturbed=False)
+    assert figures([loud], CELL, "x")[0] == Figure(5.0, 5.0, 5.0, disturbed=True)
+    assert "| 5 * |" in markdown([loud], [CELL], ["x"])
+
+
 def test_the_table_shows_medians_ranges_and_ratios_to_coturn() -> None:
     samples = [
         sample("coturn", 0, 1000.0, 8.0),
@@ -89,7 +98,7 @@ def test_without_coturn_there_are_no_ratios() -> None:
 def test_rates_are_by_wall_clock_and_by_the_servers_cpu_time() -> None:
     assert per_second(1000, REPORT) == 500.0
     assert per_cpu_second(1000, REPORT) == 2000.0
-    assert math.isnan(per_cpu_second(1000, Report(seconds=1.0, load_cpu=1.0)))
+    assert per_cpu_second(1000, Report(seconds=1.0, load_cpu=1.0)) is None
 
 
 def test_latency_is_what_the_server_adds_to_the_direct_path() -> None:
@@ -127,3 +136,9 @@ def test_another_server_is_first_in_each_round() -> None:
 def test_a_disturbance_is_a_share_of_the_time_and_never_below_none() -> None:
     assert disturbance(0.5, 2.0) == 0.25
     assert disturbance(-0.01, 2.0) == 0.0
+
+
+def test_samples_come_back_from_their_file_as_they_went(tmp_path: Path) -> None:
+    measured = Measured("about", [Sample("things", "x", 0, (1.5, None), REPORT, 0.25)])
+    save(tmp_path / "new" / "samples.json", measured)
+    assert load(tmp_path / "new" / "samples.json") == measured
