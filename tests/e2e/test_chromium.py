@@ -122,6 +122,12 @@ def test_pages_exchange_data_and_video_through_the_relay(
         assert side["local"] == {"type": "relay", "protocol": protocol}, side
         assert side["remote"] == "relay"
         assert side["framesDecoded"] >= FRAMES
+    # Counted as it went, and between two relays of one server without leaving it.
+    metrics = server.metrics()
+    line = f'turnd_packets_total{{direction="to_peer",family="ipv4",transport="{protocol}"}}'
+    (packets,) = [row.split()[-1] for row in metrics.splitlines() if row.startswith(line)]
+    assert float(packets) > MESSAGES
+    assert "turnd_internal_packets_total 0.0" not in metrics
 
 
 def test_time_limited_credentials_work_in_a_browser(
