@@ -10,6 +10,7 @@ from stun import attributes as a
 from stun.channel_data import ChannelData
 from stun.describe import describe
 from stun.framer import StreamFramer
+from tests.fuzz import target_core
 from tests.fuzz.mutate import mutate
 from tests.turnd.core.kit import PEER, TCP, UDP, Client, World
 from turnd.core.five_tuple import Transport
@@ -101,6 +102,11 @@ def core(generator: random.Random) -> None:
     assert not world.tcp_relay.relays
 
 
+def authenticated(generator: random.Random) -> None:
+    """Feed the core what is odd and signed all the same, so that it reaches the handlers."""
+    target_core.run(generator.randbytes(generator.randrange(2, 120)))
+
+
 _WORLD = World()
 _SEEDS = [
     *_requests(_new_client(_WORLD, random.Random(0))),
@@ -109,4 +115,9 @@ _SEEDS = [
 ]
 _STREAM_SEEDS = [*_SEEDS, ChannelData(0x4000, b"data!").encode(stream=True)]
 
-TARGETS: dict[str, Target] = {"decode": decode, "frame": frame, "core": core}
+TARGETS: dict[str, Target] = {
+    "decode": decode,
+    "frame": frame,
+    "core": core,
+    "authenticated": authenticated,
+}
