@@ -61,7 +61,7 @@ def started(folder: Path) -> Iterator[ServerUnderTest]:
     log = folder / "turnd.log"
     process = spawn(config, log)
     try:
-        server = ServerUnderTest(process, port, 0, metrics_port, log)
+        server = ServerUnderTest(process, port, metrics_port, log)
         wait_until_ready(server)
         yield server
     finally:
