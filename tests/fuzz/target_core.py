@@ -25,8 +25,9 @@ from turnd.core.five_tuple import Transport
 from turnd.core.outputs import Output, Transmit
 from turnd.core.settings import NatDiscovery
 
-_METHODS = sorted(Method)
+_METHODS = sorted(set(Method) - {Method.SEND, Method.DATA, Method.CONNECTION_ATTEMPT})
 _CODES = sorted(a.REGISTRY)
+_SIZES = (0, 1, 3, 4, 4, 4, 8, 8, 20, 32, 33)
 _DISCOVERY = NatDiscovery(SERVER, Address.parse("192.0.2.16", 3479))
 
 
@@ -80,20 +81,27 @@ def _changed(client: Client, data: bytes) -> bytes:
 
 
 def _signed(client: Client, data: bytes) -> bytes:
-    """Read attributes (index of a known code, length, value) and sign them."""
+    """Read attributes (index of a known code, index of a size, value) and sign them.
+
+    What the method needs comes after them: of two, the first counts.
+    """
     method = _METHODS[data[0] % len(_METHODS)]
     listed: list[RawAttribute] = []
     offset = 1
     while offset + 2 <= len(data):
-        code, size = _CODES[data[offset] % len(_CODES)], data[offset + 1] % 40
+        code, size = _CODES[data[offset] % len(_CODES)], _SIZES[data[offset + 1] % len(_SIZES)]
         listed.append((code, data[offset + 2 : offset + 2 + size]))
         offset += 2 + size
+    transaction_id = client.transaction_id()
     listed += [
+        a.REQUESTED_TRANSPORT.of(TCP if client.five_tuple.transport.is_stream else UDP),
+        a.CHANNEL_NUMBER.of(0x4001),
+        a.XOR_PEER_ADDRESS.of(PEER, transaction_id),
         a.USERNAME.of(client.user),
         a.REALM.of(client.realm),
         a.NONCE.of(client.nonce),
     ]
-    message = Message.build(method, MessageClass.REQUEST, client.transaction_id(), listed)
+    message = Message.build(method, MessageClass.REQUEST, transaction_id, listed)
     try:
         return message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())])
     except EncodeError:

@@ -104,7 +104,11 @@ def core(generator: random.Random) -> None:
 
 def authenticated(generator: random.Random) -> None:
     """Feed the core what is odd and signed all the same, so that it reaches the handlers."""
-    target_core.run(generator.randbytes(generator.randrange(2, 120)))
+    attributes = b"".join(
+        generator.randbytes(2 + generator.choice((0, 4, 8, 20)))
+        for _ in range(generator.randrange(1, 4))
+    )
+    target_core.run(bytes([10 + generator.randrange(5)]) + generator.randbytes(1) + attributes)
 
 
 _WORLD = World()

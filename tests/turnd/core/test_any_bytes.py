@@ -5,12 +5,15 @@ from hypothesis import strategies as st
 
 from tests.fuzz.target_core import run
 
+
+def bytes_of_attribute(pair: tuple[int, bytes]) -> bytes:
+    return bytes([pair[0], len(pair[1])]) + pair[1]
+
+
 ways = st.integers(0, 14).map(lambda way: bytes([way]))
 changes = st.binary(min_size=1, max_size=64)
 attributes = st.lists(
-    st.tuples(st.integers(0, 255), st.binary(max_size=40)).map(
-        lambda pair: bytes([pair[0], len(pair[1])]) + pair[1]
-    ),
+    st.tuples(st.integers(0, 255), st.binary(max_size=40)).map(bytes_of_attribute),
     max_size=5,
 ).map(b"".join)
 
