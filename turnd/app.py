@@ -142,7 +142,7 @@ class Application:
             Links(
                 server=self._server,
                 dtls=self._dtls,
-                close_client=self._streams.close_client,
+                close_stream=self._streams.close_client,
                 plain_udp_ports=self._listeners.plain_udp_ports,
                 dtls_ports=self._listeners.dtls_ports,
                 observers=(EventLogger(), self._metrics),

@@ -47,6 +47,9 @@ class DtlsReceiver(Protocol):
     def receive(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Take a datagram in DTLS's range."""
 
+    def close_client(self, five_tuple: FiveTuple) -> None:
+        """Close a client's session; nothing happens if it is not known."""
+
 
 @attrs.frozen(slots=True)
 class Links:
@@ -55,7 +58,7 @@ class Links:
     Attributes:
         server: the core.
         dtls: takes DTLS datagrams.
-        close_client: closes a client's stream.
+        close_stream: closes a TCP or TLS client's stream.
         plain_udp_ports: UDP ports that take STUN as it is.
         dtls_ports: UDP ports that take DTLS.
         observers: take the core's events.
@@ -65,7 +68,7 @@ class Links:
 
     server: TurnServer
     dtls: DtlsReceiver
-    close_client: Callable[[FiveTuple], None]
+    close_stream: Callable[[FiveTuple], None]
     plain_udp_ports: frozenset[int]
     dtls_ports: frozenset[int]
     observers: tuple[Observer, ...]
@@ -182,12 +185,18 @@ class Hub:
             elif isinstance(output, LoadCredential):
                 self._start_loading(output)
             elif isinstance(output, CloseClient):
-                self._links.close_client(output.five_tuple)
+                self._close_client(output.five_tuple)
             else:
                 self._observe(output)
                 if isinstance(output, AllocationClosed) and not self._server.allocation_count:
                     self._links.on_idle()
         self._set_timer()
+
+    def _close_client(self, five_tuple: FiveTuple) -> None:
+        if five_tuple.transport.is_stream:
+            self._links.close_stream(five_tuple)
+        else:
+            self._links.dtls.close_client(five_tuple)
 
     def _observe(self, output: Output) -> None:
         for observer in self._links.observers:

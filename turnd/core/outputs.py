@@ -44,7 +44,7 @@ class LoadCredential:
 
 @attrs.frozen(slots=True)
 class CloseClient:
-    """Close a client's stream once what was transmitted to it is out."""
+    """Close a client's stream or DTLS session once what was transmitted to it is out."""
 
     five_tuple: FiveTuple
 

@@ -30,6 +30,7 @@ from turnd.core.credentials import CredentialSource
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.nonce import NonceMaker
 from turnd.core.outputs import (
+    CloseClient,
     LoadCredential,
     Output,
     RequestAnswered,
@@ -188,9 +189,12 @@ class TurnServer:
         return self._state.close(allocation, "client-gone", now)
 
     def fail(self, five_tuple: FiveTuple, now: float) -> list[Output]:
-        """End a client's allocation after an error of our own."""
+        """End a client's session after an error of our own: its allocation and its stream."""
         allocation = self._state.allocation_of(five_tuple)
-        return self._state.close(allocation, "failed", now) if allocation else []
+        outputs = self._state.close(allocation, "failed", now) if allocation else []
+        if five_tuple.transport is not Transport.UDP:
+            outputs.append(CloseClient(five_tuple))
+        return outputs
 
     def close_all(self, now: float) -> list[Output]:
         """End every allocation, as the server stops."""

@@ -16,7 +16,7 @@ from tests.turnd.core.kit import (
     credential,
 )
 from turnd.core.five_tuple import Transport
-from turnd.core.outputs import AllocationClosed, AllocationOpened, Transmit
+from turnd.core.outputs import AllocationClosed, AllocationOpened, CloseClient, Transmit
 from turnd.core.settings import Limits, RelayIp
 from turnd.core.tables import Traffic
 
@@ -281,7 +281,7 @@ def test_quota_is_kept_and_released_once_on_every_way_out(
     assert closed[0].traffic == Traffic(1, 2, 3, 4)
     # A second end of the same thing must not release a second time.
     assert world.server.client_gone(first.five_tuple, world.now) == []
-    assert world.server.fail(first.five_tuple, world.now) == []
+    assert world.server.fail(first.five_tuple, world.now) == [CloseClient(first.five_tuple)]
     free = 2 if way_out == "shutdown" else 1
     codes = [world.client(port).allocate().code for port in range(10, 13)]
     assert codes == [0] * free + [486] * (3 - free)
