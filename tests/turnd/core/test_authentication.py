@@ -548,3 +548,128 @@ def test_errors_before_authentication_are_small_and_say_little(code: int) -> Non
     for kind in (a.SOFTWARE, a.USERNAME, a.USERHASH, SHA1_INTEGRITY, SHA256_INTEGRITY):
         assert not reply.message.has(kind)
     assert len(reply.message.raw) < 200
+
+
+def test_unknown_user_costs_the_same_work_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified: list[IntegrityAlgorithm] = []
+    verify = Message.verify
+
+    def count(message: Message, algorithm: IntegrityAlgorithm, key: bytes) -> bool:
+        verified.append(algorithm)
+        return verify(message, algorithm, key)
+
+    world = World()
+    clients = [world.client(port, user=user) for port, user in ((1, "alice"), (2, "mallory"))]
+    clients[0].password = "wrong"
+    for client in clients:
+        client.learn_nonce()
+    monkeypatch.setattr(Message, "verify", count)
+    for client in clients:
+        assert client.allocate().code == 401
+    assert len(verified) == 2
+
+
+def test_sha256_integrity_is_the_one_that_counts_of_two() -> None:
+    # RFC 8489 §9.2.4: "If the MESSAGE-INTEGRITY-SHA256 attribute is present", that.
+    client = World().client()
+    client.learn_nonce()
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.USERNAME.of("alice"),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+    ]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    good, bad = client.key(), b"another key"
+    sha1, sha256 = IntegrityAlgorithm.SHA1, IntegrityAlgorithm.SHA256
+    assert client.send(message.encode(sign=[(sha1, good), (sha256, bad)])).code == 401
+    reply = client.send(message.encode(sign=[(sha1, bad), (sha256, good)]))
+    assert reply.code == 0
+    # Neither PASSWORD-ALGORITHM nor -ALGORITHMS: as though MD5, and so answered (same section).
+    assert reply.message.has(SHA1_INTEGRITY)
+    assert not reply.message.has(SHA256_INTEGRITY)
+
+
+def test_sha1_integrity_may_go_with_a_sha256_key() -> None:
+    client = World().client()
+    client.learn_nonce()
+    client.sha256 = True
+    attributes = [
+        a.REQUESTED_TRANSPORT.of(UDP),
+        a.USERNAME.of("alice"),
+        a.REALM.of(REALM),
+        a.NONCE.of(client.nonce),
+        a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),
+        a.PASSWORD_ALGORITHM.of(SHA256),
+    ]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
+    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())]))
+    assert reply.code == 0
+    assert reply.message.has(SHA256_INTEGRITY)
+
+
+@pytest.mark.parametrize("sha256", [False, True])
+def test_user_known_by_one_key_alone_uses_that_one(sha256: bool) -> None:
+    world = World()
+    keys = {"key_md5": None} if sha256 else {"key_sha256": None}
+    world.source.users[REALM, "alice"] = credential(REALM, "alice", "alice's password", **keys)
+    for port, way in ((1, sha256), (2, not sha256)):
+        client = world.client(port)
+        client.sha256 = way
+        assert client.allocate().code == (0 if way == sha256 else 401)
+
+
+def test_errors_after_authentication_are_signed_too() -> None:
+    client = World().client()
+    reply = client.refresh()
+    assert reply.code == 437
+    assert reply.message.verify(IntegrityAlgorithm.SHA1, client.key())
+
+
+def test_server_without_password_algorithms_is_one_of_rfc_5389() -> None:
+    world = World(password_algorithms=())
+    client = world.client()
+    challenge = client.learn_nonce().message
+    assert not challenge.has(a.PASSWORD_ALGORITHMS)
+    assert nonce_features(client.nonce) in {None, SecurityFeature.NONE}
+    assert client.allocate().code == 0
+
+
+def test_servers_of_a_cluster_take_each_others_nonces() -> None:
+    one, two = World(), World()
+    client = one.client()
+    client.learn_nonce()
+    elsewhere = two.client()
+    elsewhere.nonce = client.nonce
+    assert elsewhere.allocate().code == 0
+
+
+def test_request_by_user_hash_waits_for_its_credential() -> None:
+    world = World()
+    world.source.pending.add("alice")
+    client = world.client()
+    client.learn_nonce()
+    digest = userhash("alice", REALM)
+    named = [a.USERHASH.of(digest), a.REALM.of(REALM), a.NONCE.of(client.nonce)]
+    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), named)
+    data = message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())])
+    outputs = world.server.receive(data, client.five_tuple, world.now)
+    assert outputs == [LoadCredential(data, client.five_tuple, REALM, None, digest)]
+
+
+def test_keys_are_not_shown_in_logs() -> None:
+    found = credential(REALM, "alice", "secret")
+    for key in (found.key_md5, found.key_sha256):
+        assert repr(key) not in repr(found)
+    assert "key" not in repr(World().server._environment)
+
+
+def test_user_of_two_realms_is_two_users() -> None:
+    world = World()
+    world.client(1).allocated()
+    other = world.client(2, realm=OTHER_REALM)
+    other.allocated()
+    counts = world.server._state.allocations
+    assert counts.count_in_realm(REALM) == counts.count_in_realm(OTHER_REALM) == 1
+    intruder = world.client(1, realm=OTHER_REALM)
+    assert intruder.refresh(0).code == 441

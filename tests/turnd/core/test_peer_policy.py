@@ -145,3 +145,48 @@ def test_own_relay_address_that_is_allowed_is_open() -> None:
 def test_other_addresses_of_this_host_are_denied() -> None:
     assert not POLICY.check(OWN_HOST).allowed
     assert PeerPolicy(own_ips=frozenset({OWN_HOST}), allow=of("5.6.7.8/32")).check(OWN_HOST).allowed
+
+
+@pytest.mark.parametrize("network", ["", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/129", "a.b"])
+def test_range_that_is_none_is_refused(network: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        AddressRange.of_network(network, network)
+
+
+@pytest.mark.parametrize(
+    ("network", "inside", "outside"),
+    [
+        ("10.0.0.0/8", ("10.0.0.0", "10.255.255.255"), ("9.255.255.255", "11.0.0.0")),
+        ("192.0.2.1/32", ("192.0.2.1",), ("192.0.2.0", "192.0.2.2")),
+        ("2001:db8::/32", ("2001:db8::", "2001:db8:ffff::"), ("2001:db7:ffff::", "2001:db9::")),
+        ("0.0.0.0/0", ("0.0.0.0", "255.255.255.255"), ("::", "::1")),
+    ],
+)
+def test_range_ends_where_its_prefix_says(
+    network: str, inside: tuple[str, ...], outside: tuple[str, ...]
+) -> None:
+    (network_range,) = of(network)
+    assert all(packed(host) in network_range for host in inside)
+    assert not any(packed(host) in network_range for host in outside)
+
+
+def test_denied_disguise_of_an_allowed_address_names_the_rule() -> None:
+    policy = PeerPolicy(deny=of("64:ff9b::/96"))
+    verdict = policy.check(packed("64:ff9b::808:808"))
+    assert not verdict.allowed
+    assert "64:ff9b::/96" in verdict.rule
+    assert policy.check(packed("8.8.8.8")).allowed
+
+
+def test_deny_goes_for_disguises_too() -> None:
+    policy = PeerPolicy(deny=of("8.8.8.0/24"))
+    for host in ("8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::808:808"):
+        assert not policy.check(packed(host)).allowed
+
+
+def test_disguise_of_our_own_addresses_is_denied() -> None:
+    # A translator would deliver past the relay tables.
+    own = PeerPolicy(relay_ips=frozenset({packed("5.5.5.5")}), own_ips=frozenset({OWN_HOST}))
+    assert own.check(packed("5.5.5.5")).internal_only
+    assert not own.check(packed("64:ff9b::505:505")).allowed
+    assert not own.check(packed("64:ff9b::506:708")).allowed

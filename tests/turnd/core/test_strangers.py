@@ -10,9 +10,11 @@ import pytest
 
 from stun import Address, Method
 from stun import attributes as a
-from tests.turnd.core.kit import SERVER, UDP, Client, World
+from tests.turnd.core.kit import PEER, SERVER, UDP, Client, World
 from turnd.core.five_tuple import FiveTuple, Transport
-from turnd.core.outputs import RequestDropped, Transmit
+from turnd.core.outputs import LoadCredential, RequestDropped, Transmit
+from turnd.core.rate_limit import PrefixRateLimit
+from turnd.core.settings import Lifetimes
 
 
 def containers(root: object) -> dict[int, int]:
@@ -114,3 +116,53 @@ def test_limit_is_for_addresses_that_may_be_forged(transport: Transport) -> None
     world = World(unauthenticated_rate=1, unauthenticated_burst=1)
     for _ in range(5):
         assert outcome(world, world.client(1, transport=transport)) is Transmit
+
+
+def test_requests_that_wait_for_the_store_leave_nothing_behind() -> None:
+    world = World()
+    world.source.pending.add("nobody")
+    before = containers(world.server)
+    for port in range(2000):
+        client = world.client(port, user="nobody")
+        client.learn_nonce()
+        data = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)])
+        (output,) = world.server.receive(data, client.five_tuple, world.now)
+        assert isinstance(output, LoadCredential)
+    assert containers(world.server) == before
+
+
+def test_authenticated_requests_that_fail_leave_nothing_behind() -> None:
+    world = World(relay_ports=(50000, 50000), lifetimes=Lifetimes(nonce=100_000))
+    world.client().allocated()
+    client = world.client(2)
+    codes = {client.allocate().code, client.refresh().code, client.permit(PEER).code}
+    assert codes == {508, 437}
+    before = containers(world.server)
+    for _ in range(500):
+        client.allocate()
+        client.allocate(a.EVEN_PORT.of(True))
+        client.allocate(a.RESERVATION_TOKEN.of(bytes(8)))
+        client.refresh(0)
+        client.bind(0x4000)
+    assert containers(world.server) == before
+
+
+def test_walk_over_containers_sees_what_a_server_keeps() -> None:
+    # The tests above would pass for ever if it did not.
+    world = World()
+    before = containers(world.server)
+    client = world.client()
+    client.allocated()
+    with_allocation = containers(world.server)
+    assert with_allocation != before
+    client.permit(PEER)
+    assert containers(world.server) != with_allocation
+
+
+def test_memory_of_the_limit_does_not_grow_with_its_clients() -> None:
+    limit = PrefixRateLimit(1, 1, b"key", 0)
+    size = sum(each.itemsize * len(each) for each in (limit._tokens, limit._updated))
+    for number in range(20_000):
+        limit.allows(number.to_bytes(4, "big"), number / 1000)
+    assert sum(each.itemsize * len(each) for each in (limit._tokens, limit._updated)) == size
+    assert set(vars(limit)) == {"_rate", "_burst", "_key", "_tokens", "_updated"}
