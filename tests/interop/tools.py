@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ import trio
 REPOSITORY = Path(__file__).parents[2]
 
 PACKAGES = {
+    "turnserver": "coturn",
     "turnutils_uclient": "coturn",
     "turnutils_peer": "coturn",
     "turnutils_stunclient": "coturn",
@@ -72,14 +76,16 @@ async def run_tool(command: Sequence[str], timeout: float) -> Finished:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             with trio.move_on_after(timeout):
                 await process.wait()
         finally:
+            # What it started goes with it: a browser would stay behind otherwise.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             with trio.CancelScope(shield=True):
-                if process.returncode is None:
-                    process.kill()
                 await process.wait()
         output.seek(0)
         text = output.read().decode(errors="replace")
