@@ -233,8 +233,6 @@ def _open_families(
                 even=wish.even,
             )
         except RejectionError as rejection:
-            if wish.additional is None:
-                raise
             failures.append((family, rejection))
     if not allocation.relayed:
         raise failures[-1][1]

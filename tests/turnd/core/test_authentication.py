@@ -400,7 +400,7 @@ def test_allocation_is_not_refreshed_past_the_end_of_its_token() -> None:
 def test_held_token_that_expired_is_unauthenticated() -> None:
     world, client = world_with_token()
     assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 0
-    world.wall += 1001  # the clock of the token alone: the allocation is still there
+    world.wall += 1000  # the clock of the token alone: the allocation is still there
     client.learn_nonce()
     reply = token_request(client, Method.REFRESH)
     assert reply.code == 401

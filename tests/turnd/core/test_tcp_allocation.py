@@ -38,7 +38,9 @@ def test_connect_is_answered_when_the_peer_is_connected() -> None:
     world = World()
     client = control(world)
     number = connect(world, client)
-    message = answer(list(world.server.peer_connected(number, world.now)))
+    outputs = list(world.server.peer_connected(number, world.now))
+    assert PeerConnection(1, number, PEER, "connected") in outputs
+    message = answer(outputs)
     assert message.message_class is MessageClass.SUCCESS_RESPONSE
     assert message.get(a.CONNECTION_ID) == number
 
@@ -146,7 +148,9 @@ def test_connection_is_bound_to_the_clients_data_connection_once() -> None:
     world = World()
     _, number = pending(world)
     data = world.client(40001, transport=Transport.TCP)
-    assert bind(data, number) == 0
+    reply = data.request(Method.CONNECTION_BIND, a.CONNECTION_ID.of(number))
+    assert reply.code == 0
+    assert reply.events(PeerConnection) == [PeerConnection(1, number, PEER, "bound")]
     assert world.tcp_relay.calls[-1] == ("bind", number, data.five_tuple)
     assert bind(world.client(40002, transport=Transport.TCP), number) == 400
 
@@ -315,3 +319,21 @@ def test_connection_bind_takes_the_nonce_of_the_control_connection() -> None:
     data = world.client(40001, transport=Transport.TCP)
     data.nonce = client.nonce
     assert bind(data, number) == 0
+
+
+def test_connection_id_is_never_one_in_use() -> None:
+    world = World()
+    client = control(world)
+    drawn = iter([b"\0\0\0\1", b"\0\0\0\1", b"\0\0\0\2"])
+    world.server._state.random_bytes = lambda size: next(drawn)[:size]
+    assert connect(world, client) == 1
+    assert connect(world, client, PEER.with_port(1)) == 2
+
+
+def test_failure_told_late_ends_a_pending_connection_in_silence() -> None:
+    world = World()
+    _, number = pending(world)
+    assert world.server.peer_unreachable(number) == []
+    assert world.advance(60) == []
+    assert world.server.peer_connected(number, world.now) == []
+    assert world.tcp_relay.calls[-1] == ("close", number)
