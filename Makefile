@@ -35,7 +35,9 @@ bench: debian-test $(DEPS)
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(DEPS): pyproject.toml | debian-run
+NATIVE := $(filter-out %/_engine.c,$(wildcard turnd/datapath/native/*.[ch] turnd/datapath/native/*.pyx))
+
+$(DEPS): pyproject.toml setup.py $(NATIVE) | debian-run
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable . --group dev

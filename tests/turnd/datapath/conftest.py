@@ -11,6 +11,7 @@ import trio
 from tests.turnd.datapath.datapath_world import ManualClock, World, WorldFactory
 from turnd.datapath.interface import Datapath, DatapathSettings
 from turnd.datapath.portable import PortableDatapath
+from turnd.datapath.select import is_compiled
 
 EngineMaker = Callable[[DatapathSettings], tuple[Datapath, ManualClock]]
 
@@ -20,7 +21,30 @@ def make_portable(settings: DatapathSettings) -> tuple[Datapath, ManualClock]:
     return PortableDatapath(settings, clock), clock
 
 
+class NativeClock(ManualClock):
+    """Turns the clock that the threads in C go by, too."""
+
+    def __init__(self, set_clock: Callable[[float], None]) -> None:
+        super().__init__()
+        self._set_clock = set_clock
+        set_clock(self.now)
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        self._set_clock(self.now)
+
+
+def make_native(settings: DatapathSettings) -> tuple[Datapath, ManualClock]:
+    # Where no compiler was, this module can't be imported.
+    from turnd.datapath.native.engine import NativeDatapath
+
+    engine = NativeDatapath(settings)
+    return engine, NativeClock(engine.set_clock)
+
+
 ENGINES: dict[str, EngineMaker] = {"portable": make_portable}
+if is_compiled():
+    ENGINES["native"] = make_native
 
 
 @pytest.fixture(params=list(ENGINES))

@@ -249,8 +249,11 @@ async def test_an_allocation_may_be_closed_by_a_request_amid_its_own_packets(
         if index == 9:
             client.send(bytes.fromhex("000100002112a442") + bytes(12))
     await world.start(nursery)
-    await world.until(lambda: world.drops().get(Drop.NO_ALLOCATION, 0) == 10)
-    assert world.handler.requests
+    await world.until(lambda: bool(world.handler.requests))
+    by_channel(client, peer.address, b"after the request")
+    # Ten more, if the engine hands up a request before it looks at the next packet.
+    await world.until(lambda: world.drops().get(Drop.NO_ALLOCATION, 0) >= 1)
+    assert set(world.drops()) == {Drop.NO_ALLOCATION}
     assert is_free(allocation.relay)
 
 

@@ -36,7 +36,7 @@ socklen_t addr_to_sockaddr(const addr_t *address, struct sockaddr_storage *socka
 bool bucket_take(bucket_t *bucket, int64_t bytes, int64_t now) {
     if (!bucket->rate) return true;
     int64_t elapsed = now - bucket->updated;
-    if (elapsed > 1000000000) elapsed = 1000000000; /* a second fills it, and nothing overflows */
+    if (elapsed > 1000000000000000) elapsed = 1000000000000000; /* so that nothing overflows */
     int64_t earned = elapsed > 0 ? (int64_t)((__int128_t)elapsed * bucket->rate / 1000000000) : 0;
     if (bucket->tokens + earned >= bucket->rate) {
         bucket->tokens = bucket->rate;
@@ -46,7 +46,8 @@ bool bucket_take(bucket_t *bucket, int64_t bytes, int64_t now) {
         bucket->tokens += earned;
         bucket->updated = now - elapsed + (int64_t)((__int128_t)earned * 1000000000 / bucket->rate);
     }
-    if (bucket->tokens < bytes) return false;
+    /* A packet larger than a second's worth passes a full bucket, and leaves a debt. */
+    if (bucket->tokens < (bytes < bucket->rate ? bytes : bucket->rate)) return false;
     bucket->tokens -= bytes;
     return true;
 }

@@ -36,22 +36,10 @@ typedef struct {
     int runs[BATCH];  /* how many messages it has */
 } send_vector_t;
 
-void batch_socket_options(int fd, uint8_t family, bool relay, bool dscp, bool wildcard) {
+void batch_socket_options(int fd) {
     int on = 1;
-    /* Each is a refinement: a kernel without it relays all the same. */
+    /* A refinement: a kernel without it relays all the same. */
     setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    if (family == IPV4) {
-        int dont = IP_PMTUDISC_DONT;
-        setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont, sizeof dont);
-        if (dscp) setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
-        if (relay) setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
-        if (wildcard) setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-    } else {
-        if (dscp) setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
-        if (relay) setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
-        if (wildcard) setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
-    }
 }
 
 static void send_all(shard_t *shard);
@@ -124,16 +112,19 @@ static int add_parts(struct iovec *parts, const message_t *message) {
     return count;
 }
 
-static void set_df(out_queue_t *queue, bool df) {
-    if (queue->df == df) return;
+static bool set_df(out_queue_t *queue, bool df) {
+    if (queue->df == df) return true;
+    int result;
     if (queue->family == IPV4) {
-        int value = df ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
-        setsockopt(queue->fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, sizeof value);
+        /* OMIT: no DF either, but ICMP's "fragmentation needed" is still told. */
+        int value = df ? IP_PMTUDISC_DO : IP_PMTUDISC_OMIT;
+        result = setsockopt(queue->fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, sizeof value);
     } else {
         int value = df;
-        setsockopt(queue->fd, IPPROTO_IPV6, IPV6_DONTFRAG, &value, sizeof value);
+        result = setsockopt(queue->fd, IPPROTO_IPV6, IPV6_DONTFRAG, &value, sizeof value);
     }
-    queue->df = df;
+    if (!result) queue->df = df;
+    return !result;
 }
 
 /* Take messages off the queue into one vector; returns how many headers it has. */
@@ -169,9 +160,12 @@ static int fill(shard_t *shard, out_queue_t *queue, send_vector_t *vector) {
         parts += used;
         index = next;
     }
-    set_df(queue, df);
     queue->head = (int16_t)index;
-    return count;
+    if (set_df(queue, df)) return count;
+    /* RFC 8656 §11.2: as if the attribute were unknown, that is, to be discarded. */
+    for (int i = 0; i < count; i++)
+        count_drop(shard, DROP_SEND_FAILED, (uint64_t)vector->runs[i]);
+    return 0;
 }
 
 static void count_sent(shard_t *shard, int index, int run) {
@@ -184,6 +178,7 @@ static void count_sent(shard_t *shard, int index, int run) {
             totals->bytes[message->direction] += message->payload;
             allocation->traffic.packets[message->direction]++;
             allocation->traffic.bytes[message->direction] += message->payload;
+            shard->internal += message->inside;
         }
         index = message->next;
     }
@@ -243,8 +238,8 @@ static void flush_queue(shard_t *shard, out_queue_t *queue, send_vector_t *vecto
             int error = errno;
             if (error == EINTR) continue;
             if (vector->runs[done] > 1 && (error == EINVAL || error == EIO || error == EMSGSIZE)) {
-                /* Segments larger than the path's MTU, or a device that can't: never again. */
-                queue->no_gso = true;
+                /* Segments larger than the device's MTU; or a device that can't: never again. */
+                queue->no_gso = error == EIO;
                 send_singly(shard, queue, vector->first[done], vector->runs[done]);
             } else if (error == EAGAIN || error == ENOBUFS) {
                 count_drop(shard, DROP_SEND_BUFFER_FULL, (uint64_t)vector->runs[done]);
@@ -392,7 +387,7 @@ static void drain_errors(shard_t *shard, relay_t *relay) {
             if (!relevant) continue;
             bool too_big = error.ee_origin == SO_EE_ORIGIN_ICMP
                                ? error.ee_type == 3 && error.ee_code == 4
-                               : error.ee_type == 2;
+                               : error.ee_type == 2 && error.ee_code == 0;
             addr_t peer;
             addr_from_sockaddr(&peer, &name);
             road_icmp(shard, relay, &peer, error.ee_type, error.ee_code,
@@ -405,7 +400,8 @@ void batch_receive_relay(shard_t *shard, relay_t *relay) {
     if (shard->slots_used + RELAY_BATCH > BATCH) batch_flush(shard);
     int count = receive(shard, relay->queue.fd, RELAY_BATCH);
     if (count < 0) {
-        if (errno != EAGAIN && errno != EINTR) drain_errors(shard, relay);
+        /* On EAGAIN too: a send may have been told the error that woke us. */
+        if (errno != EINTR) drain_errors(shard, relay);
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -420,7 +416,7 @@ void batch_receive_relay(shard_t *shard, relay_t *relay) {
         uint32_t offset = 0;
         do {
             uint32_t length = size - offset < segment ? size - offset : segment;
-            road_from_peer(shard, relay, &peer, data + offset, length, ancillary.tos);
+            road_from_peer(shard, relay, &peer, data + offset, length, ancillary.tos, false);
             offset += length;
         } while (offset < size);
     }

@@ -21,6 +21,8 @@ int64_t engine_now(const engine_t *engine) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+void engine_set_clock(engine_t *engine, int64_t now) { atomic_store(&engine->manual_now, now); }
+
 void shard_lock(shard_t *shard) {
     /* Whoever waits for the mutex holds the gate, and is next. */
     pthread_mutex_lock(&shard->gate);
@@ -32,18 +34,17 @@ void shard_unlock(shard_t *shard) { pthread_mutex_unlock(&shard->mutex); }
 
 static void *shard_run(void *argument);
 
-static void shard_free(shard_t *shard) {
-    if (!shard) return;
-    uint32_t position = 0;
-    client_row_t *row;
-    while ((row = table_next(&shard->clients, &position))) {
-        rows_remove(shard, row->allocation);
-        position = 0; /* removing moves rows */
-    }
+void shard_close_listeners(shard_t *shard) {
     for (int i = 0; i < shard->listener_count; i++) {
         close(shard->listeners[i]->queue.fd);
         free(shard->listeners[i]);
     }
+    shard->listener_count = 0;
+}
+
+static void shard_free(shard_t *shard) {
+    if (!shard) return;
+    shard_close_listeners(shard);
     if (shard->epoll_fd >= 0) close(shard->epoll_fd);
     if (shard->wake_fd >= 0) close(shard->wake_fd);
     table_free(&shard->clients);
@@ -61,12 +62,12 @@ static void shard_free(shard_t *shard) {
     free(shard);
 }
 
-static shard_t *shard_new(engine_t *engine, int index, uint64_t seed) {
+static shard_t *shard_new(engine_t *engine, int index, uint64_t id_seed) {
     shard_t *shard = calloc(1, sizeof *shard);
     if (!shard) return NULL;
     shard->engine = engine;
     shard->index = (uint8_t)index;
-    shard->transaction_seed = seed * (uint64_t)(index + 1);
+    shard->transaction_seed = id_seed * (2 * (uint64_t)index + 1);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&shard->gate, NULL);
@@ -87,16 +88,17 @@ static shard_t *shard_new(engine_t *engine, int index, uint64_t seed) {
     return shard;
 }
 
-engine_t *engine_new(int shards, uint64_t seed) {
+engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed) {
     engine_t *engine = calloc(1, sizeof *engine);
     if (!engine) return NULL;
     table_seed(seed);
     atomic_init(&engine->manual_now, -1);
     engine->up_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    table_init(&engine->allocations, sizeof(number_row_t), 2 * sizeof(uint32_t));
     table_init(&engine->denied, sizeof(denied_row_t), sizeof(addr_t));
     pthread_mutex_init(&engine->total_mutex, NULL);
     for (int i = 0; i < shards; i++) {
-        engine->shards[i] = shard_new(engine, i, seed);
+        engine->shards[i] = shard_new(engine, i, id_seed);
         if (!engine->shards[i]) {
             engine_free(engine);
             return NULL;
@@ -109,6 +111,11 @@ engine_t *engine_new(int shards, uint64_t seed) {
 void engine_free(engine_t *engine) {
     if (!engine) return;
     engine_stop(engine);
+    uint32_t position = 0;
+    number_row_t *row;
+    while ((row = table_next(&engine->allocations, &position)))
+        rows_remove(row->shard, row->allocation);
+    table_free(&engine->allocations);
     for (int i = 0; i < engine->shard_count; i++) shard_free(engine->shards[i]);
     for (int i = 0; i < MAX_OWN_IPS; i++) free(engine->own_ports[i]);
     table_free(&engine->denied);
@@ -153,8 +160,7 @@ bool shard_add_listener(shard_t *shard, int fd, const addr_t *address) {
     listener->queue = (out_queue_t){.fd = fd, .head = -1, .tail = -1, .family = address->family};
     listener->address = *address;
     listener->wildcard = !memcmp(address->ip, zeros, 16);
-    batch_socket_options(fd, address->family, false, shard->engine->preserve_dscp,
-                         listener->wildcard);
+    batch_socket_options(fd);
     int index = shard->listener_count;
     if (!shard_watch(shard, fd, LISTENER_TAG | (uint64_t)index)) {
         free(listener);
@@ -167,17 +173,31 @@ bool shard_add_listener(shard_t *shard, int fd, const addr_t *address) {
 
 /* Own addresses: which ports of them have a live relay, and whose. Readable without a lock. */
 
+void engine_lock_all(engine_t *engine) {
+    for (int i = 0; i < engine->shard_count; i++) shard_lock(engine->shards[i]);
+}
+
+void engine_unlock_all(engine_t *engine) {
+    for (int i = engine->shard_count - 1; i >= 0; i--) shard_unlock(engine->shards[i]);
+}
+
+/* Every shard is locked. An address beyond what fits is not delivered to inside. */
 void engine_set_own_ips(engine_t *engine, const addr_t *ips, int count) {
-    for (int i = 0; i < count; i++) {
-        bool known = false;
-        int there = atomic_load(&engine->own_ip_count);
-        for (int j = 0; j < there; j++) known = known || addr_same_ip(&engine->own_ips[j], &ips[i]);
-        if (known || there == MAX_OWN_IPS) continue;
-        _Atomic uint8_t *ports = calloc(65536, sizeof *ports);
-        if (!ports) return;
+    int there = 0;
+    for (int i = 0; i < count && there < MAX_OWN_IPS; i++) {
+        _Atomic uint8_t *ports = engine->own_ports[there];
+        if (!ports) ports = calloc(65536, sizeof *ports);
+        if (!ports) break;
+        for (int port = 0; port < 65536; port++) atomic_init(&ports[port], 0);
         engine->own_ips[there] = ips[i];
-        engine->own_ports[there] = ports;
-        atomic_store_explicit(&engine->own_ip_count, there + 1, memory_order_release);
+        engine->own_ports[there++] = ports;
+    }
+    atomic_store_explicit(&engine->own_ip_count, there, memory_order_release);
+    for (int i = 0; i < engine->shard_count; i++) {
+        uint32_t position = 0;
+        relay_row_t *row;
+        while ((row = table_next(&engine->shards[i]->relays_by_address, &position)))
+            engine_mark_port(engine, &row->key, i + 1);
     }
 }
 
@@ -227,7 +247,7 @@ static void handle(shard_t *shard, const struct epoll_event *event) {
     batch_receive_relay(shard, shard->relays[slot]);
 }
 
-static void wake_control(engine_t *engine) {
+void engine_wake_control(engine_t *engine) {
     if (!atomic_exchange(&engine->up_idle, false)) return;
     uint64_t one = 1;
     while (write(engine->up_fd, &one, sizeof one) < 0 && errno == EINTR) continue;
@@ -246,7 +266,7 @@ static void *shard_run(void *argument) {
         bool raised = shard->raised;
         shard->raised = false;
         shard_unlock(shard);
-        if (raised) wake_control(shard->engine);
+        if (raised) engine_wake_control(shard->engine);
     }
     return NULL;
 }

@@ -23,7 +23,7 @@
 #include "table.h"
 
 #define MAX_SHARDS 64
-#define MAX_OWN_IPS 16
+#define MAX_OWN_IPS 64
 #define MAX_LISTENERS 64
 #define BATCH 64               /* datagrams of one receive, and of one send, at the most */
 #define RELAY_BATCH 16         /* of one relay socket in one turn: no flow starves another */
@@ -110,6 +110,8 @@ typedef struct {
 } bucket_t;
 
 struct allocation;
+typedef struct engine engine_t;
+typedef struct shard shard_t;
 
 /* What is to be sent by one socket in this batch, in order. */
 typedef struct {
@@ -128,14 +130,13 @@ typedef struct relay {
     addr_t public;
     uint32_t slot;
     uint32_t overflow; /* SO_RXQ_OVFL's last value */
-    bool gro;
+    bucket_t errors;   /* ICMP errors told to the client */
 } relay_t;
 
 typedef struct {
     out_queue_t queue;
     addr_t address; /* as bound: the IP address may be the wildcard */
     bool wildcard;
-    bool gro;
     uint32_t overflow;
 } listener_t;
 
@@ -146,6 +147,7 @@ typedef struct allocation {
     relay_t *relays[FAMILIES];
     table_t permissions, channels, bound_peers;
     traffic_t traffic;
+    traffic_t taken; /* by sinks: counted by the control thread alone */
     bucket_t buckets[DIRECTIONS];
 } allocation_t;
 
@@ -167,6 +169,13 @@ typedef struct {
 } denied_row_t;
 
 typedef struct {
+    uint32_t hash;
+    uint32_t key[2]; /* the allocation's number */
+    shard_t *shard;
+    allocation_t *allocation;
+} number_row_t;
+
+typedef struct {
     struct iovec parts[3]; /* header, payload, padding */
     uint8_t header[MAX_HEADER];
     addr_t to;
@@ -177,6 +186,7 @@ typedef struct {
     int16_t next;
     uint8_t tos;
     bool df;
+    bool inside; /* from another allocation of this server */
     uint8_t direction;
     uint8_t family; /* of the relay */
 } message_t;
@@ -187,10 +197,15 @@ enum up_kind { UP_REQUEST, UP_DTLS, UP_TO_CLIENT };
 typedef struct {
     uint32_t size;
     uint8_t kind;
-    uint8_t shard;
-    uint16_t zero;
+    uint8_t family; /* of the relay, where it is data for a client */
+    uint8_t inside;
+    uint8_t tos;
+    uint32_t payload;    /* what counts; 0xffffffff: nothing does */
+    uint64_t allocation; /* its number */
     five_tuple_t five_tuple;
 } up_header_t;
+
+#define UNCOUNTED 0xffffffffu
 
 /* A single-producer, single-consumer ring of entries: up_header_t, then bytes, 8-aligned. */
 typedef struct {
@@ -202,9 +217,7 @@ typedef struct {
 
 #define UP_RING_SIZE (1u << 21)
 
-typedef struct engine engine_t;
-
-typedef struct shard {
+struct shard {
     engine_t *engine;
     uint8_t index;
     pthread_t thread;
@@ -238,8 +251,7 @@ typedef struct shard {
     uint64_t drops[DROPS];
     uint64_t internal;
     uint64_t bindings;
-    uint64_t up_full;
-} shard_t;
+};
 
 struct engine {
     shard_t *shards[MAX_SHARDS];
@@ -253,10 +265,12 @@ struct engine {
     _Atomic uint8_t *own_ports[MAX_OWN_IPS]; /* by port: 1 + shard of the live relay, or 0 */
     table_t allocations; /* number -> allocation and shard; the control thread's alone */
     table_t denied;      /* read by shards: changed with every shard stopped */
-    bool preserve_dscp;
     bool answer_bindings;
+    bool known_attributes[0x8000]; /* comprehension-required ones that stun.attributes knows */
     bucket_t total[DIRECTIONS];
     pthread_mutex_t total_mutex;
+    traffic_t taken[TRANSPORTS][FAMILIES]; /* by sinks; the control thread's alone */
+    uint64_t taken_inside;
 };
 
 /* rows.c: changes of rows, by the control thread; the caller holds the shard's mutex. */
@@ -265,6 +279,7 @@ int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_
                    const addr_t *public_address);
 void rows_remove_relay(shard_t *shard, relay_t *relay);
 void rows_remove(shard_t *shard, allocation_t *allocation);
+void rows_receive_tos(const shard_t *shard, bool on);
 bool rows_move(shard_t *shard, allocation_t *allocation, const five_tuple_t *client);
 bool rows_set_permission(allocation_t *allocation, const addr_t *ip, int64_t deadline,
                          bool internal_only);
@@ -278,7 +293,7 @@ listener_t *rows_listener_of(shard_t *shard, const five_tuple_t *client);
 void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *from,
                       uint8_t *data, uint32_t size, uint8_t tos);
 void road_from_peer(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t *data,
-                    uint32_t size, uint8_t tos);
+                    uint32_t size, uint8_t tos, bool inside);
 void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type, uint8_t code,
                uint32_t data);
 void road_inbox(shard_t *shard);
@@ -288,27 +303,32 @@ message_t *batch_add(shard_t *shard, out_queue_t *queue);
 void batch_flush(shard_t *shard); /* send everything; the received bytes are not needed any more */
 void batch_receive_listener(shard_t *shard, listener_t *listener);
 void batch_receive_relay(shard_t *shard, relay_t *relay);
-void batch_socket_options(int fd, uint8_t family, bool relay, bool dscp, bool wildcard);
+void batch_socket_options(int fd);
 
 /* ring.c */
 bool ring_init(ring_t *ring, uint32_t capacity);
 void ring_free(ring_t *ring);
 bool ring_push(ring_t *ring, const up_header_t *header, const void *head, uint32_t head_size,
-               const void *data, uint32_t size);
+               const void *data, uint32_t size, uint32_t pad);
 const up_header_t *ring_peek(ring_t *ring);
 void ring_pop(ring_t *ring);
 
 /* engine.c: threads and sockets. */
-engine_t *engine_new(int shards, uint64_t seed);
+engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed);
 void engine_free(engine_t *engine);
 bool engine_start(engine_t *engine);
 void engine_stop(engine_t *engine);
 void shard_lock(shard_t *shard);
 void shard_unlock(shard_t *shard);
 bool shard_add_listener(shard_t *shard, int fd, const addr_t *address);
+void shard_close_listeners(shard_t *shard); /* no allocation, no thread is left */
 bool shard_watch(shard_t *shard, int fd, uint64_t tag);
 int64_t engine_now(const engine_t *engine);
+void engine_set_clock(engine_t *engine, int64_t now); /* a test's; -1: the system's */
+void engine_lock_all(engine_t *engine);
+void engine_unlock_all(engine_t *engine);
 void engine_set_own_ips(engine_t *engine, const addr_t *ips, int count);
+void engine_wake_control(engine_t *engine);
 void engine_mark_port(engine_t *engine, const addr_t *address, int shard);
 int engine_own_shard(const engine_t *engine, const addr_t *address, bool *own_ip);
 
@@ -319,7 +339,6 @@ static inline bool addr_same_ip(const addr_t *a, const addr_t *b) {
     return a->family == b->family && !__builtin_memcmp(a->ip, b->ip, 16);
 }
 
-/* bucket.c is one function. */
 bool bucket_take(bucket_t *bucket, int64_t bytes, int64_t now);
 
 static inline void count_drop(shard_t *shard, enum drop reason, uint64_t packets) {

@@ -20,8 +20,8 @@ void ring_free(ring_t *ring) {
 }
 
 bool ring_push(ring_t *ring, const up_header_t *header, const void *head, uint32_t head_size,
-               const void *data, uint32_t size) {
-    uint32_t total = ALIGN((uint32_t)sizeof *header + head_size + size);
+               const void *data, uint32_t size, uint32_t pad) {
+    uint32_t total = ALIGN((uint32_t)sizeof *header + head_size + size + pad);
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint32_t used = tail - atomic_load_explicit(&ring->head, memory_order_acquire);
     uint32_t offset = tail & (ring->capacity - 1);
@@ -36,10 +36,11 @@ bool ring_push(ring_t *ring, const up_header_t *header, const void *head, uint32
     }
     uint8_t *entry = ring->bytes + offset;
     up_header_t written = *header;
-    written.size = head_size + size;
+    written.size = head_size + size + pad;
     memcpy(entry, &written, sizeof written);
     if (head_size) memcpy(entry + sizeof written, head, head_size);
     if (size) memcpy(entry + sizeof written + head_size, data, size);
+    if (pad) memset(entry + sizeof written + head_size + size, 0, pad);
     atomic_store_explicit(&ring->tail, tail + total, memory_order_release);
     return true;
 }

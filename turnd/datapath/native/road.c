@@ -5,7 +5,9 @@
 #include "wire.h"
 
 static void to_client(shard_t *shard, allocation_t *allocation, relay_t *relay,
-                      const addr_t *peer, uint8_t *data, uint32_t size, uint8_t tos);
+                      const addr_t *peer, uint8_t *data, uint32_t size, uint8_t tos, bool inside);
+
+static const addr_t no_source = {.family = 0xff};
 
 static allocation_t *find_client(shard_t *shard, const five_tuple_t *from) {
     client_row_t *row = table_find(&shard->clients, from);
@@ -13,12 +15,32 @@ static allocation_t *find_client(shard_t *shard, const five_tuple_t *from) {
 }
 
 static void hand_up(shard_t *shard, enum up_kind kind, bool known, const five_tuple_t *from,
-                    const void *head, uint32_t head_size, const void *data, uint32_t size) {
-    up_header_t header = {.kind = kind, .shard = shard->index, .five_tuple = *from};
-    if (ring_push(known ? &shard->known : &shard->strangers, &header, head, head_size, data, size))
+                    const void *data, uint32_t size) {
+    up_header_t header = {.kind = kind, .payload = UNCOUNTED, .five_tuple = *from};
+    ring_t *ring = known ? &shard->known : &shard->strangers;
+    if (ring_push(ring, &header, NULL, 0, data, size, 0))
         shard->raised = true;
     else
-        shard->up_full++;
+        count_drop(shard, DROP_SOCKET_OVERFLOW, 1);
+}
+
+/* To a client on a stream or DTLS; counted when its sink has taken it. */
+static void to_sink(shard_t *shard, const allocation_t *allocation, const up_header_t *header,
+                    const void *head, uint32_t head_size, const void *data, uint32_t size,
+                    uint32_t pad) {
+    up_header_t filled = *header;
+    filled.kind = UP_TO_CLIENT;
+    filled.allocation = allocation->number;
+    filled.five_tuple = allocation->client;
+    if (ring_push(&shard->known, &filled, head, head_size, data, size, pad))
+        shard->raised = true;
+    else
+        count_drop(shard, DROP_CLIENT_QUEUE_FULL, 1);
+}
+
+static bool is_stream(const allocation_t *allocation) {
+    return allocation->client.transport == TRANSPORT_TCP ||
+           allocation->client.transport == TRANSPORT_TLS;
 }
 
 static bool total_take(shard_t *shard, enum direction direction, uint32_t size) {
@@ -37,6 +59,7 @@ static bool may_pass(shard_t *shard, allocation_t *allocation, enum direction di
         return false;
     }
     if (!total_take(shard, direction, size)) {
+        if (allocation->buckets[direction].rate) allocation->buckets[direction].tokens += size;
         count_drop(shard, DROP_TOTAL_BANDWIDTH, 1);
         return false;
     }
@@ -66,9 +89,9 @@ static void deliver_inside(shard_t *shard, relay_t *from, const addr_t *peer, in
     if (shard_index != shard->index) {
         shard_t *other = shard->engine->shards[shard_index];
         up_header_t header = {.five_tuple = {.client = from->public, .server = *peer}};
-        header.zero = tos;
+        header.tos = tos;
         pthread_mutex_lock(&other->inbox_mutex);
-        bool pushed = ring_push(&other->inbox, &header, NULL, 0, data, size);
+        bool pushed = ring_push(&other->inbox, &header, NULL, 0, data, size, 0);
         pthread_mutex_unlock(&other->inbox_mutex);
         uint64_t one = 1;
         if (!pushed)
@@ -78,10 +101,12 @@ static void deliver_inside(shard_t *shard, relay_t *from, const addr_t *peer, in
         return;
     }
     relay_row_t *row = table_find(&shard->relays_by_address, peer);
-    if (row) {
-        shard->internal++;
-        road_from_peer(shard, row->relay, &from->public, data, size, tos);
-    }
+    if (row) road_from_peer(shard, row->relay, &from->public, data, size, tos, true);
+}
+
+/* RFC 8656 §13: from and to IPv6 DONT-FRAGMENT is ignored; §15: not so for what came by TCP. */
+static bool keeps_df(const allocation_t *allocation, uint8_t family) {
+    return is_stream(allocation) || (allocation->client.client.family == IPV4 && family == IPV4);
 }
 
 static void to_peer(shard_t *shard, allocation_t *allocation, const addr_t *peer, uint8_t *data,
@@ -107,11 +132,12 @@ static void to_peer(shard_t *shard, allocation_t *allocation, const addr_t *peer
     message->parts[1] = (struct iovec){data, size};
     message->parts[2] = (struct iovec){0};
     message->to = *peer;
-    message->from.family = 0xff;
+    message->from = no_source;
     message->allocation = allocation;
     message->size = message->payload = size;
     message->tos = tos;
-    message->df = df;
+    message->df = df && keeps_df(allocation, peer->family);
+    message->inside = false;
     message->direction = TO_PEER;
     message->family = peer->family;
 }
@@ -137,28 +163,33 @@ static void send_indication(shard_t *shard, allocation_t *allocation, uint8_t *d
     addr_t peer;
     uint8_t *payload = NULL;
     uint32_t payload_size = 0;
-    bool has_peer = false, df = false;
+    bool has_peer = false, valid_peer = false, df = false, is_signed = false;
     for (uint32_t offset = STUN_HEADER; offset < size;) {
         if (size - offset < 4) return count_drop(shard, DROP_MALFORMED, 1);
         uint16_t type = get16(data + offset);
         uint32_t length = get16(data + offset + 2);
         uint8_t *value = data + offset + 4;
-        if (length > size - offset - 4) return count_drop(shard, DROP_MALFORMED, 1);
+        if (length + padding(length) > size - offset - 4)
+            return count_drop(shard, DROP_MALFORMED, 1);
+        offset += 4 + length + padding(length);
+        if (is_signed) continue; /* RFC 8489 §14.5: what follows the integrity is ignored */
         if (type == ATTRIBUTE_XOR_PEER_ADDRESS) {
-            if (!has_peer && !wire_read_xor_address(value, length, data, &peer))
-                return count_drop(shard, DROP_MALFORMED, 1);
+            /* The first of its kind counts (RFC 8489 §14). */
+            if (!has_peer) valid_peer = wire_read_xor_address(value, length, data, &peer);
             has_peer = true;
         } else if (type == ATTRIBUTE_DATA) {
             if (!payload) payload = value, payload_size = length;
         } else if (type == ATTRIBUTE_DONT_FRAGMENT) {
             df = true;
-        } else if (type < 0x8000) {
+        } else if (type == ATTRIBUTE_MESSAGE_INTEGRITY ||
+                   type == ATTRIBUTE_MESSAGE_INTEGRITY_SHA256) {
+            is_signed = true;
+        } else if (type < 0x8000 && !shard->engine->known_attributes[type]) {
             /* RFC 8489 §6.3.2: unknown comprehension-required, and no reply to say so. */
             return count_drop(shard, DROP_MALFORMED, 1);
         }
-        offset += 4 + length + padding(length);
     }
-    if (!has_peer || !payload) return count_drop(shard, DROP_MALFORMED, 1);
+    if (!valid_peer || !payload) return count_drop(shard, DROP_MALFORMED, 1);
     if (!allocation) return count_drop(shard, DROP_NO_ALLOCATION, 1);
     to_peer(shard, allocation, &peer, payload, payload_size, tos, df);
 }
@@ -176,13 +207,13 @@ static bool binding(shard_t *shard, listener_t *listener, const five_tuple_t *fr
     message->parts[0] = (struct iovec){start, (size_t)(end - start)};
     message->parts[1] = message->parts[2] = (struct iovec){0};
     message->to = from->client;
-    message->from = from->server;
-    if (!listener->wildcard) message->from.family = 0xff;
+    message->from = listener->wildcard ? from->server : no_source;
     message->allocation = NULL;
     message->size = (uint32_t)(end - start);
     message->payload = 0;
     message->tos = 0;
     message->df = false;
+    message->inside = false;
     message->direction = TO_CLIENT;
     shard->bindings++;
     return true;
@@ -196,34 +227,40 @@ void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *
     if (data[0] >= 20 && data[0] < 64) {
         five_tuple_t dtls = *from;
         dtls.transport = TRANSPORT_DTLS;
-        return hand_up(shard, UP_DTLS, find_client(shard, &dtls) != NULL, &dtls, NULL, 0, data,
-                       size);
+        return hand_up(shard, UP_DTLS, find_client(shard, &dtls) != NULL, &dtls, data, size);
     }
     if (data[0] >= 4) return count_drop(shard, DROP_MALFORMED, 1);
-    if (wire_is_stun(data, size)) {
-        uint16_t type = get16(data);
-        if (type == TYPE_SEND_INDICATION)
-            return send_indication(shard, find_client(shard, from), data, size, tos);
-        if (type == TYPE_BINDING_REQUEST && binding(shard, listener, from, data, size)) return;
+    bool whole = wire_is_stun(data, size);
+    uint16_t type = size >= 2 ? get16(data) : 0xffff;
+    if (type == TYPE_SEND_INDICATION) {
+        if (!whole) return count_drop(shard, DROP_MALFORMED, 1);
+        return send_indication(shard, find_client(shard, from), data, size, tos);
     }
-    hand_up(shard, UP_REQUEST, find_client(shard, from) != NULL, from, NULL, 0, data, size);
+    if (whole && type == TYPE_BINDING_REQUEST && binding(shard, listener, from, data, size)) return;
+    hand_up(shard, UP_REQUEST, find_client(shard, from) != NULL, from, data, size);
 }
 
 void road_from_peer(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t *data,
-                    uint32_t size, uint8_t tos) {
+                    uint32_t size, uint8_t tos, bool inside) {
     allocation_t *allocation = relay->allocation;
+    /* Inside, the sender's family may be one that the relay has no socket for. */
+    if (!allocation->relays[peer->family]) return count_drop(shard, DROP_FAMILY_MISMATCH, 1);
     if (!find_permission(allocation, peer, shard->now))
         return count_drop(shard, DROP_NO_PERMISSION, 1);
     if (!may_pass(shard, allocation, TO_CLIENT, size)) return;
-    to_client(shard, allocation, relay, peer, data, size, tos);
+    to_client(shard, allocation, relay, peer, data, size, tos, inside);
 }
 
 static void transaction_id(shard_t *shard, uint8_t *at) {
     /* RFC 8656 §11.3 wants one; nobody answers it, so it need only differ each time. */
     uint64_t count = ++shard->transaction_counter;
-    uint64_t high = shard->transaction_seed;
-    memcpy(at, &high, 4);
-    memcpy(at + 4, &count, 8);
+    uint64_t state = shard->transaction_seed + count * 0x9e3779b97f4a7c15ull;
+    state = (state ^ state >> 30) * 0xbf58476d1ce4e5b9ull;
+    state = (state ^ state >> 27) * 0x94d049bb133111ebull;
+    state ^= state >> 31; /* each step can be undone: no two counts give the same */
+    uint32_t more = (uint32_t)(shard->transaction_seed >> 32) ^ (uint32_t)(state * 0x2545f491u);
+    memcpy(at, &more, 4);
+    memcpy(at + 4, &state, 8);
 }
 
 static uint32_t frame(shard_t *shard, allocation_t *allocation, const addr_t *peer, uint32_t size,
@@ -254,36 +291,33 @@ static uint32_t frame(shard_t *shard, allocation_t *allocation, const addr_t *pe
 }
 
 static void to_client(shard_t *shard, allocation_t *allocation, relay_t *relay,
-                      const addr_t *peer, uint8_t *data, uint32_t size, uint8_t tos) {
+                      const addr_t *peer, uint8_t *data, uint32_t size, uint8_t tos, bool inside) {
     static uint8_t zeros[4];
     uint8_t local[MAX_HEADER];
     listener_t *listener = allocation->listener;
-    message_t *message = listener ? batch_add(shard, &listener->queue) : NULL;
-    uint8_t *header = message ? message->header : local;
-    uint32_t header_size = frame(shard, allocation, peer, size, header);
-    bool stream = allocation->client.transport == TRANSPORT_TCP ||
-                  allocation->client.transport == TRANSPORT_TLS;
+    uint32_t header_size = frame(shard, allocation, peer, size, local);
     /* An indication is always padded, ChannelData on a stream alone (RFC 8656 §12.5). */
-    uint32_t pad = header_size > 4 || stream ? padding(size) : 0;
-    if (!message) {
-        uint8_t whole[65536 + MAX_HEADER + 4];
-        memcpy(whole, data, size);
-        memset(whole + size, 0, pad);
-        count_relayed(shard, allocation, relay->queue.family, TO_CLIENT, size);
-        return hand_up(shard, UP_TO_CLIENT, true, &allocation->client, header, header_size, whole,
-                       size + pad);
+    uint32_t pad = header_size > 4 || is_stream(allocation) ? padding(size) : 0;
+    if (header_size > 4 && header_size - STUN_HEADER + size + pad > 0xffff)
+        return count_drop(shard, DROP_TOO_LARGE, 1);
+    if (!listener) {
+        up_header_t up = {.payload = size, .family = relay->queue.family, .inside = inside};
+        return to_sink(shard, allocation, &up, local, header_size, data, size, pad);
     }
+    message_t *message = batch_add(shard, &listener->queue);
+    uint8_t *header = message->header;
+    memcpy(header, local, header_size);
     message->parts[0] = (struct iovec){header, header_size};
     message->parts[1] = (struct iovec){data, size};
     message->parts[2] = (struct iovec){zeros, pad};
     message->to = allocation->client.client;
-    message->from = allocation->client.server;
-    if (!listener->wildcard) message->from.family = 0xff;
+    message->from = listener->wildcard ? allocation->client.server : no_source;
     message->allocation = allocation;
     message->size = header_size + size + pad;
     message->payload = size;
     message->tos = tos;
     message->df = false;
+    message->inside = inside;
     message->direction = TO_CLIENT;
     message->family = relay->queue.family;
 }
@@ -292,6 +326,7 @@ void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type,
                uint32_t data) {
     allocation_t *allocation = relay->allocation;
     if (!find_permission(allocation, peer, shard->now)) return;
+    if (!bucket_take(&relay->errors, 1, shard->now)) return;
     uint8_t header[MAX_HEADER + 12];
     uint8_t id[12];
     transaction_id(shard, id);
@@ -310,7 +345,8 @@ void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type,
     wire_header(header, TYPE_DATA_INDICATION, size - STUN_HEADER, id);
     listener_t *listener = allocation->listener;
     if (!listener) {
-        hand_up(shard, UP_TO_CLIENT, true, &allocation->client, NULL, 0, header, size);
+        up_header_t up = {.payload = UNCOUNTED};
+        to_sink(shard, allocation, &up, NULL, 0, header, size, 0);
         return;
     }
     message_t *message = batch_add(shard, &listener->queue);
@@ -318,13 +354,13 @@ void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type,
     message->parts[0] = (struct iovec){message->header, size};
     message->parts[1] = message->parts[2] = (struct iovec){0};
     message->to = allocation->client.client;
-    message->from = allocation->client.server;
-    if (!listener->wildcard) message->from.family = 0xff;
+    message->from = listener->wildcard ? allocation->client.server : no_source;
     message->allocation = NULL;
     message->size = size;
     message->payload = 0;
     message->tos = 0;
     message->df = false;
+    message->inside = false;
     message->direction = TO_CLIENT;
 }
 
@@ -335,8 +371,7 @@ void road_inbox(shard_t *shard) {
         uint8_t *data = (uint8_t *)(entry + 1);
         if (row) {
             addr_t from = entry->five_tuple.client;
-            shard->internal++;
-            road_from_peer(shard, row->relay, &from, data, entry->size, (uint8_t)entry->zero);
+            road_from_peer(shard, row->relay, &from, data, entry->size, entry->tos, true);
             batch_flush(shard); /* the ring's bytes are gone after the pop */
         }
         ring_pop(&shard->inbox);

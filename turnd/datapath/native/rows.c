@@ -6,6 +6,8 @@
 
 #include "engine.h"
 
+#define ERRORS_PER_SECOND 16 /* so that ICMP errors can not amplify a stream */
+
 listener_t *rows_listener_of(shard_t *shard, const five_tuple_t *client) {
     if (client->transport != TRANSPORT_UDP) return NULL;
     listener_t *wildcard = NULL;
@@ -103,6 +105,10 @@ int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_
         close(fd);
         return error;
     }
+    batch_socket_options(fd);
+    relay->errors = (bucket_t){.rate = ERRORS_PER_SECOND,
+                               .tokens = ERRORS_PER_SECOND,
+                               .updated = engine_now(shard->engine)};
     shard->relays[slot] = relay;
     allocation->relays[local->family] = relay;
     engine_mark_port(shard->engine, local, shard->index + 1);
@@ -110,11 +116,16 @@ int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_
     return 0;
 }
 
+static void remove_address(shard_t *shard, const addr_t *address, const relay_t *relay) {
+    relay_row_t *row = table_find(&shard->relays_by_address, address);
+    if (!row || row->relay != relay) return; /* another has the name by now */
+    engine_mark_port(shard->engine, address, 0);
+    table_remove(&shard->relays_by_address, address);
+}
+
 void rows_remove_relay(shard_t *shard, relay_t *relay) {
-    engine_mark_port(shard->engine, &relay->local, 0);
-    engine_mark_port(shard->engine, &relay->public, 0);
-    table_remove(&shard->relays_by_address, &relay->local);
-    table_remove(&shard->relays_by_address, &relay->public);
+    remove_address(shard, &relay->local, relay);
+    remove_address(shard, &relay->public, relay);
     relay->allocation->relays[relay->local.family] = NULL;
     shard->relays[relay->slot] = NULL;
     shard->generations[relay->slot]++; /* events already fetched name the old one */
@@ -123,11 +134,15 @@ void rows_remove_relay(shard_t *shard, relay_t *relay) {
     free(relay);
 }
 
+static void forget_client(shard_t *shard, const allocation_t *allocation) {
+    client_row_t *row = table_find(&shard->clients, &allocation->client);
+    if (row && row->allocation == allocation) table_remove(&shard->clients, &allocation->client);
+}
+
 void rows_remove(shard_t *shard, allocation_t *allocation) {
     for (int family = 0; family < FAMILIES; family++)
         if (allocation->relays[family]) rows_remove_relay(shard, allocation->relays[family]);
-    client_row_t *row = table_find(&shard->clients, &allocation->client);
-    if (row && row->allocation == allocation) table_remove(&shard->clients, &allocation->client);
+    forget_client(shard, allocation);
     table_free(&allocation->permissions);
     table_free(&allocation->channels);
     table_free(&allocation->bound_peers);
@@ -135,10 +150,10 @@ void rows_remove(shard_t *shard, allocation_t *allocation) {
 }
 
 bool rows_move(shard_t *shard, allocation_t *allocation, const five_tuple_t *client) {
+    forget_client(shard, allocation);
     client_row_t *row = table_put(&shard->clients, client);
     if (!row) return false;
     row->allocation = allocation;
-    table_remove(&shard->clients, &allocation->client);
     allocation->client = *client;
     allocation->listener = rows_listener_of(shard, client);
     return true;
@@ -171,7 +186,16 @@ bool rows_set_channel(allocation_t *allocation, uint16_t number, const addr_t *p
                       int64_t deadline) {
     uint8_t key[CHANNEL_KEY] = {0};
     memcpy(key, &number, sizeof number);
-    bound_peer_t *bound = table_put(&allocation->bound_peers, peer);
+    channel_t *there = table_find(&allocation->channels, key);
+    if (there && !memcmp(&there->peer, peer, sizeof *peer)) {
+        there->deadline = deadline;
+        return true;
+    }
+    /* Whatever had the number or the peer before is gone. */
+    bound_peer_t *bound = table_find(&allocation->bound_peers, peer);
+    if (bound) rows_remove_channel(allocation, bound->number);
+    rows_remove_channel(allocation, number);
+    bound = table_put(&allocation->bound_peers, peer);
     if (!bound) return false;
     bound->number = number;
     channel_t *channel = table_put(&allocation->channels, key);
@@ -191,4 +215,16 @@ void rows_remove_channel(allocation_t *allocation, uint16_t number) {
     if (!channel) return;
     table_remove(&allocation->bound_peers, &channel->peer);
     table_remove(&allocation->channels, key);
+}
+
+void rows_receive_tos(const shard_t *shard, bool on) {
+    int value = on;
+    for (uint32_t i = 0; i < shard->relay_capacity; i++) {
+        const relay_t *relay = shard->relays[i];
+        if (!relay) continue;
+        if (relay->local.family == IPV4)
+            setsockopt(relay->queue.fd, IPPROTO_IP, IP_RECVTOS, &value, sizeof value);
+        else
+            setsockopt(relay->queue.fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &value, sizeof value);
+    }
 }

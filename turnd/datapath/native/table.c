@@ -5,7 +5,11 @@
 
 static uint64_t hash_seed = 0x9e3779b97f4a7c15ull;
 
-void table_seed(uint64_t seed) { hash_seed = seed | 1; }
+void table_seed(uint64_t seed) {
+    static bool seeded;
+    if (!seeded) hash_seed = seed | 1; /* once: the rows of other engines stand by it */
+    seeded = true;
+}
 
 static inline uint64_t mix(uint64_t a, uint64_t b) {
     __uint128_t product = (__uint128_t)a * b;

@@ -1,0 +1,1 @@
+"""The native engine: threads in C, where it could be compiled when turnd was installed."""

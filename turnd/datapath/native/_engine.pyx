@@ -1,0 +1,290 @@
+# cython: language_level=3
+"""The C engine as a Python object: addresses in and out of C, and no policy."""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+import os
+
+from stun import Address
+from turnd.core.five_tuple import FiveTuple, Transport
+
+cdef extern from "engine.h":
+    ctypedef struct addr_t:
+        uint8_t ip[16]
+        uint32_t scope
+        uint16_t port
+        uint8_t family
+    ctypedef struct five_tuple_t:
+        addr_t client
+        addr_t server
+        uint8_t transport
+    ctypedef struct traffic_t:
+        uint64_t packets[2]
+        uint64_t bytes[2]
+    ctypedef struct up_header_t:
+        uint32_t size
+        uint8_t kind
+        uint64_t allocation
+        five_tuple_t five_tuple
+    ctypedef struct ring_t:
+        pass
+    ctypedef struct engine_t:
+        int up_fd
+        bint known_attributes[0x8000]
+    enum: DROPS
+    enum: UP_TO_CLIENT
+    engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed)
+    void engine_free(engine_t *engine) nogil
+    bint engine_start(engine_t *engine)
+    void engine_stop(engine_t *engine) nogil
+    void engine_set_clock(engine_t *engine, int64_t now)
+    void ring_pop(ring_t *ring)
+
+cdef extern from "control.h":
+    ctypedef struct totals_t:
+        traffic_t relayed[4][2]
+        uint64_t drops[DROPS]
+        uint64_t internal
+    bint control_add_listener(engine_t *engine, int fd, const addr_t *address)
+    int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
+                           const addr_t *local, const addr_t *public_address, int64_t rate)
+    void control_close_relay(engine_t *engine, uint64_t number, uint8_t family)
+    bint control_close(engine_t *engine, uint64_t number, traffic_t *moved)
+    bint control_traffic(engine_t *engine, uint64_t number, traffic_t *moved)
+    bint control_move(engine_t *engine, uint64_t number, const five_tuple_t *client)
+    bint control_set_permission(engine_t *engine, uint64_t number, const addr_t *ip,
+                                int64_t deadline, bint internal_only)
+    bint control_remove_permission(engine_t *engine, uint64_t number, const addr_t *ip)
+    bint control_set_channel(engine_t *engine, uint64_t number, uint16_t channel,
+                             const addr_t *peer, int64_t deadline)
+    bint control_remove_channel(engine_t *engine, uint64_t number, uint16_t channel)
+    bint control_is_relayed(engine_t *engine, const addr_t *address)
+    void control_close_all(engine_t *engine)
+    void control_close_listeners(engine_t *engine)
+    void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
+                         const five_tuple_t *client)
+    const up_header_t *control_peek(engine_t *engine, ring_t **ring)
+    bint control_may_wait(engine_t *engine)
+    void control_woken(engine_t *engine)
+    bint control_exists(const engine_t *engine, uint64_t number)
+    void control_taken(engine_t *engine, const up_header_t *entry)
+    bint control_reconfigure(engine_t *engine, const addr_t *own_ips, int own_ip_count,
+                             const addr_t *denied, int denied_count, int64_t total_rate)
+    void control_receive_tos(engine_t *engine, bint on)
+    void control_totals(engine_t *engine, totals_t *totals)
+
+_TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS, Transport.DTLS)
+cdef dict _TRANSPORT_NUMBERS = {transport: i for i, transport in enumerate(_TRANSPORTS)}
+
+
+cdef int fill_ip(addr_t *out, bytes packed) except -1:
+    memset(out, 0, sizeof(addr_t))
+    cdef Py_ssize_t size = len(packed)
+    if size != 4 and size != 16:
+        raise ValueError("an IP address has 4 or 16 bytes")
+    memcpy(out.ip, <const uint8_t *>packed, size)
+    out.family = size == 16
+    return 0
+
+
+cdef int fill(addr_t *out, object address) except -1:
+    fill_ip(out, address.packed)
+    out.port = address.port
+    out.scope = address.scope
+    return 0
+
+
+cdef int fill_five_tuple(five_tuple_t *out, object five_tuple) except -1:
+    memset(out, 0, sizeof(five_tuple_t))
+    fill(&out.client, five_tuple.client)
+    fill(&out.server, five_tuple.server)
+    out.transport = _TRANSPORT_NUMBERS[five_tuple.transport]
+    return 0
+
+
+cdef object read_address(const addr_t *address):
+    packed = PyBytes_FromStringAndSize(<const char *>address.ip, 16 if address.family else 4)
+    return Address(packed, address.port, address.scope)
+
+
+cdef object read_five_tuple(const five_tuple_t *five_tuple):
+    return FiveTuple(
+        _TRANSPORTS[five_tuple.transport],
+        read_address(&five_tuple.client),
+        read_address(&five_tuple.server),
+    )
+
+
+cdef tuple read_traffic(const traffic_t *moved):
+    return moved.packets[0], moved.bytes[0], moved.packets[1], moved.bytes[1]
+
+
+cdef addr_t *fill_all(list addresses) except? NULL:
+    cdef addr_t *filled = <addr_t *>calloc(len(addresses) + 1, sizeof(addr_t))
+    if filled == NULL:
+        raise MemoryError
+    try:
+        for i, address in enumerate(addresses):
+            fill(&filled[i], address)
+    except BaseException:
+        free(filled)
+        raise
+    return filled
+
+
+cdef class Engine:
+    """An engine with its threads."""
+
+    cdef engine_t *_engine
+    cdef up_header_t _taking
+    cdef bint _has_taking
+
+    def __cinit__(self, int shards, known_attributes):
+        seed = int.from_bytes(os.urandom(8), "big")
+        id_seed = int.from_bytes(os.urandom(8), "big")
+        self._engine = engine_new(shards, seed, id_seed)
+        if self._engine == NULL:
+            raise MemoryError
+        for code in known_attributes:
+            self._engine.known_attributes[code & 0x7FFF] = True
+
+    def __dealloc__(self):
+        engine_free(self._engine)
+
+    def start(self):
+        if not engine_start(self._engine):
+            raise RuntimeError("can't start a thread")
+
+    def stop(self):
+        with nogil:
+            engine_stop(self._engine)
+
+    @property
+    def up_fd(self):
+        return self._engine.up_fd
+
+    def set_clock(self, int64_t now):
+        engine_set_clock(self._engine, now)
+
+    def add_listener(self, int fd, address):
+        cdef addr_t filled
+        fill(&filled, address)
+        if not control_add_listener(self._engine, fd, &filled):
+            raise OSError("too many listeners")
+
+    def open_relay(self, uint64_t number, five_tuple, int fd, local, public, int64_t rate):
+        cdef five_tuple_t client
+        cdef addr_t c_local, c_public
+        fill_five_tuple(&client, five_tuple)
+        fill(&c_local, local)
+        fill(&c_public, public)
+        return control_open_relay(self._engine, number, &client, fd, &c_local, &c_public, rate)
+
+    def close_relay(self, uint64_t number, bint v6):
+        control_close_relay(self._engine, number, v6)
+
+    def close_allocation(self, uint64_t number):
+        cdef traffic_t moved
+        if not control_close(self._engine, number, &moved):
+            return None
+        return read_traffic(&moved)
+
+    def close_all(self):
+        control_close_all(self._engine)
+
+    def close_listeners(self):
+        control_close_listeners(self._engine)
+
+    def traffic(self, uint64_t number):
+        cdef traffic_t moved
+        if not control_traffic(self._engine, number, &moved):
+            return None
+        return read_traffic(&moved)
+
+    def move_allocation(self, uint64_t number, five_tuple):
+        cdef five_tuple_t client
+        fill_five_tuple(&client, five_tuple)
+        return control_move(self._engine, number, &client)
+
+    def set_permission(self, uint64_t number, bytes ip, int64_t deadline, bint internal_only):
+        cdef addr_t peer
+        fill_ip(&peer, ip)
+        return control_set_permission(self._engine, number, &peer, deadline, internal_only)
+
+    def remove_permission(self, uint64_t number, bytes ip):
+        cdef addr_t peer
+        fill_ip(&peer, ip)
+        control_remove_permission(self._engine, number, &peer)
+
+    def set_channel(self, uint64_t number, uint16_t channel, peer, int64_t deadline):
+        cdef addr_t filled
+        fill(&filled, peer)
+        return control_set_channel(self._engine, number, channel, &filled, deadline)
+
+    def remove_channel(self, uint64_t number, uint16_t channel):
+        control_remove_channel(self._engine, number, channel)
+
+    def is_relayed_address(self, address):
+        cdef addr_t filled
+        fill(&filled, address)
+        return control_is_relayed(self._engine, &filled)
+
+    def receive(self, bytes data, five_tuple):
+        cdef five_tuple_t client
+        fill_five_tuple(&client, five_tuple)
+        control_receive(self._engine, data, len(data), &client)
+
+    def reconfigure(self, list own_ips, list denied, int64_t total_rate):
+        cdef addr_t *ips = fill_all(own_ips)
+        cdef addr_t *endpoints = NULL
+        try:
+            endpoints = fill_all(denied)
+            if not control_reconfigure(
+                self._engine, ips, len(own_ips), endpoints, len(denied), total_rate
+            ):
+                raise MemoryError
+        finally:
+            free(ips)
+            free(endpoints)
+
+    def receive_tos(self, bint on):
+        control_receive_tos(self._engine, on)
+
+    def take(self):
+        cdef ring_t *ring
+        cdef const up_header_t *entry = control_peek(self._engine, &ring)
+        self._has_taking = entry != NULL
+        if entry == NULL:
+            return None
+        self._taking = entry[0]
+        data = PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.size)
+        ring_pop(ring)
+        if self._taking.kind == UP_TO_CLIENT and not control_exists(
+            self._engine, self._taking.allocation
+        ):
+            return 3, b"", read_five_tuple(&self._taking.five_tuple)
+        return self._taking.kind, data, read_five_tuple(&self._taking.five_tuple)
+
+    def taken(self):
+        if self._has_taking:
+            control_taken(self._engine, &self._taking)
+            self._has_taking = False
+
+    def may_wait(self):
+        return control_may_wait(self._engine)
+
+    def woken(self):
+        control_woken(self._engine)
+
+    def totals(self):
+        cdef totals_t totals
+        control_totals(self._engine, &totals)
+        relayed = {
+            (transport, family): read_traffic(&totals.relayed[i][family])
+            for i, transport in enumerate(_TRANSPORTS)
+            for family in range(2)
+        }
+        return relayed, [totals.drops[i] for i in range(DROPS)], totals.internal

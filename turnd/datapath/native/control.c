@@ -1,0 +1,257 @@
+#include "control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static void number_key(uint64_t number, uint32_t *key) {
+    memcpy(key, &number, sizeof number);
+}
+
+static number_row_t *find(const engine_t *engine, uint64_t number) {
+    uint32_t key[2];
+    number_key(number, key);
+    return table_find(&engine->allocations, key);
+}
+
+bool control_add_listener(engine_t *engine, int fd, const addr_t *address) {
+    shard_t *shard = engine->shards[0];
+    shard_lock(shard);
+    bool added = shard_add_listener(shard, fd, address);
+    shard_unlock(shard);
+    return added;
+}
+
+static void remove_row(engine_t *engine, uint64_t number) {
+    uint32_t key[2];
+    number_key(number, key);
+    table_remove(&engine->allocations, key);
+}
+
+int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
+                       const addr_t *local, const addr_t *public_address, int64_t rate) {
+    number_row_t *row = find(engine, number);
+    if (row) {
+        shard_lock(row->shard);
+        int error = rows_add_relay(row->shard, row->allocation, fd, local, public_address);
+        shard_unlock(row->shard);
+        return error;
+    }
+    uint32_t key[2];
+    number_key(number, key);
+    row = table_put(&engine->allocations, key);
+    if (!row) {
+        close(fd);
+        return ENOMEM;
+    }
+    row->shard = engine->shards[0];
+    shard_lock(row->shard);
+    row->allocation = rows_add(row->shard, number, client, rate);
+    int error = ENOMEM;
+    if (!row->allocation)
+        close(fd);
+    else if ((error = rows_add_relay(row->shard, row->allocation, fd, local, public_address)))
+        rows_remove(row->shard, row->allocation);
+    shard_unlock(row->shard);
+    if (error) remove_row(engine, number);
+    return error;
+}
+
+void control_close_relay(engine_t *engine, uint64_t number, uint8_t family) {
+    number_row_t *row = find(engine, number);
+    if (!row || !row->allocation->relays[family]) return;
+    shard_lock(row->shard);
+    rows_remove_relay(row->shard, row->allocation->relays[family]);
+    shard_unlock(row->shard);
+}
+
+static void sum(traffic_t *into, const traffic_t *more) {
+    for (int i = 0; i < DIRECTIONS; i++) {
+        into->packets[i] += more->packets[i];
+        into->bytes[i] += more->bytes[i];
+    }
+}
+
+bool control_traffic(engine_t *engine, uint64_t number, traffic_t *moved) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    *moved = row->allocation->traffic;
+    shard_unlock(row->shard);
+    sum(moved, &row->allocation->taken);
+    return true;
+}
+
+bool control_close(engine_t *engine, uint64_t number, traffic_t *moved) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    *moved = row->allocation->traffic;
+    sum(moved, &row->allocation->taken);
+    rows_remove(row->shard, row->allocation);
+    shard_unlock(row->shard);
+    remove_row(engine, number);
+    return true;
+}
+
+void control_close_all(engine_t *engine) {
+    uint32_t position = 0;
+    number_row_t *row;
+    engine_lock_all(engine);
+    while ((row = table_next(&engine->allocations, &position)))
+        rows_remove(row->shard, row->allocation);
+    engine_unlock_all(engine);
+    table_free(&engine->allocations);
+}
+
+void control_close_listeners(engine_t *engine) {
+    for (int i = 0; i < engine->shard_count; i++) shard_close_listeners(engine->shards[i]);
+}
+
+bool control_move(engine_t *engine, uint64_t number, const five_tuple_t *client) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    bool moved = rows_move(row->shard, row->allocation, client);
+    shard_unlock(row->shard);
+    return moved;
+}
+
+bool control_set_permission(engine_t *engine, uint64_t number, const addr_t *ip, int64_t deadline,
+                            bool internal_only) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    bool set = rows_set_permission(row->allocation, ip, deadline, internal_only);
+    shard_unlock(row->shard);
+    return set;
+}
+
+bool control_remove_permission(engine_t *engine, uint64_t number, const addr_t *ip) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    rows_remove_permission(row->allocation, ip);
+    shard_unlock(row->shard);
+    return true;
+}
+
+bool control_set_channel(engine_t *engine, uint64_t number, uint16_t channel, const addr_t *peer,
+                         int64_t deadline) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    bool set = rows_set_channel(row->allocation, channel, peer, deadline);
+    shard_unlock(row->shard);
+    return set;
+}
+
+bool control_remove_channel(engine_t *engine, uint64_t number, uint16_t channel) {
+    number_row_t *row = find(engine, number);
+    if (!row) return false;
+    shard_lock(row->shard);
+    rows_remove_channel(row->allocation, channel);
+    shard_unlock(row->shard);
+    return true;
+}
+
+bool control_is_relayed(engine_t *engine, const addr_t *address) {
+    /* No lock: this thread alone changes rows. */
+    for (int i = 0; i < engine->shard_count; i++)
+        if (table_find(&engine->shards[i]->relays_by_address, address)) return true;
+    return false;
+}
+
+void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
+                     const five_tuple_t *client) {
+    shard_t *shard = engine->shards[0];
+    shard_lock(shard);
+    shard->now = engine_now(engine);
+    /* The road only reads; what it sends is gone before the bytes are. */
+    road_from_client(shard, NULL, client, (uint8_t *)(uintptr_t)data, size, 0);
+    batch_flush(shard);
+    bool raised = shard->raised;
+    shard->raised = false;
+    shard_unlock(shard);
+    if (raised) engine_wake_control(engine);
+}
+
+const up_header_t *control_peek(engine_t *engine, ring_t **ring) {
+    for (int kind = 0; kind < 2; kind++) {
+        for (int i = 0; i < engine->shard_count; i++) {
+            shard_t *shard = engine->shards[i];
+            *ring = kind ? &shard->strangers : &shard->known;
+            const up_header_t *entry = ring_peek(*ring);
+            if (entry) return entry;
+        }
+    }
+    return NULL;
+}
+
+bool control_may_wait(engine_t *engine) {
+    ring_t *ring;
+    if (control_peek(engine, &ring)) return false;
+    atomic_store(&engine->up_idle, true);
+    if (!control_peek(engine, &ring)) return true;
+    atomic_store(&engine->up_idle, false);
+    return false;
+}
+
+void control_woken(engine_t *engine) {
+    uint64_t count;
+    atomic_store(&engine->up_idle, false);
+    while (read(engine->up_fd, &count, sizeof count) < 0 && errno == EINTR) continue;
+}
+
+bool control_exists(const engine_t *engine, uint64_t number) { return find(engine, number); }
+
+void control_taken(engine_t *engine, const up_header_t *entry) {
+    if (entry->payload == UNCOUNTED) return;
+    traffic_t *totals = &engine->taken[entry->five_tuple.transport][entry->family];
+    totals->packets[TO_CLIENT]++;
+    totals->bytes[TO_CLIENT] += entry->payload;
+    engine->taken_inside += entry->inside;
+    number_row_t *row = find(engine, entry->allocation);
+    if (!row) return;
+    row->allocation->taken.packets[TO_CLIENT]++;
+    row->allocation->taken.bytes[TO_CLIENT] += entry->payload;
+}
+
+bool control_reconfigure(engine_t *engine, const addr_t *own_ips, int own_ip_count,
+                         const addr_t *denied, int denied_count, int64_t total_rate) {
+    engine_lock_all(engine);
+    bool whole = true;
+    engine_set_own_ips(engine, own_ips, own_ip_count);
+    table_free(&engine->denied);
+    for (int i = 0; i < denied_count; i++)
+        whole = table_put(&engine->denied, &denied[i]) != NULL && whole;
+    if (engine->total[0].rate != total_rate)
+        for (int i = 0; i < DIRECTIONS; i++)
+            engine->total[i] = (bucket_t){
+                .rate = total_rate, .tokens = total_rate, .updated = engine_now(engine)};
+    engine_unlock_all(engine);
+    return whole;
+}
+
+void control_receive_tos(engine_t *engine, bool on) {
+    engine_lock_all(engine);
+    for (int i = 0; i < engine->shard_count; i++) rows_receive_tos(engine->shards[i], on);
+    engine_unlock_all(engine);
+}
+
+void control_totals(engine_t *engine, totals_t *totals) {
+    memset(totals, 0, sizeof *totals);
+    memcpy(totals->relayed, engine->taken, sizeof totals->relayed);
+    totals->internal = engine->taken_inside;
+    for (int i = 0; i < engine->shard_count; i++) {
+        shard_t *shard = engine->shards[i];
+        shard_lock(shard);
+        for (int transport = 0; transport < TRANSPORTS; transport++)
+            for (int family = 0; family < FAMILIES; family++)
+                sum(&totals->relayed[transport][family], &shard->relayed[transport][family]);
+        for (int reason = 0; reason < DROPS; reason++)
+            totals->drops[reason] += shard->drops[reason];
+        totals->internal += shard->internal;
+        shard_unlock(shard);
+    }
+}

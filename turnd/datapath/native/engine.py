@@ -1,0 +1,269 @@
+"""The native engine as the shell sees it: sockets, sinks, replies and what is handed up.
+
+Packets of UDP clients and of peers are moved by threads in C (`engine.h` tells how); what
+needs Python comes up through rings and an eventfd. Rows are changed by the caller's thread
+under the lock of the thread that owns them, between two batches of packets.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import trio
+
+from stun import Address, Family
+from stun import attributes as a
+from turnd.core.five_tuple import FiveTuple, Transport
+from turnd.core.tables import RelayedAddress, Traffic
+from turnd.datapath.interface import (
+    ClientSink,
+    DatapathSettings,
+    Direction,
+    Drop,
+    PacketCount,
+    RequestHandler,
+    Totals,
+)
+from turnd.datapath.native._engine import Engine
+from turnd.datapath.portable.ancillary import receive_tos
+from turnd.datapath.portable.clients import ClientTable
+from turnd.datapath.portable.relay_socket import open_relay_socket, unavailable
+from turnd.datapath.portable.udp_listener import UdpListener
+from turnd.datapath.portable.wire import SEND_INDICATION
+
+UPWARD_TURN = 64
+"""Requests and sink deliveries before trio's other tasks get the thread."""
+
+_REQUEST, _DTLS, _GONE = 0, 1, 3
+_MAX_RATE = 10**12
+_DROPS = tuple(Drop)
+_FAMILIES = (Family.IPV4, Family.IPV6)
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)
+
+
+class NativeDatapath:
+    """See `turnd.datapath.interface.Datapath`. Deadlines are in `time.monotonic`'s seconds.
+
+    Args:
+        settings: see `DatapathSettings`.
+
+    """
+
+    clock = staticmethod(time.monotonic)
+
+    def __init__(self, settings: DatapathSettings) -> None:
+        self._settings = settings
+        self._drops = dict.fromkeys(Drop, 0)
+        self._clients = ClientTable(self._drops)
+        self._reserved: dict[Address, socket.socket] = {}
+        self._handler: RequestHandler | None = None
+        self._engine = Engine(1, [code for code in a.REGISTRY if code < 0x8000])
+        self._configure()
+
+    def set_clock(self, seconds: float) -> None:
+        """Go by this time from now on, and no more by the system's: for tests."""
+        self._engine.set_clock(_nanoseconds(seconds))
+
+    # Shell
+
+    def add_listener(self, sock: socket.socket) -> None:
+        """See `Datapath.add_listener`."""
+        settings = self._settings
+        listener = UdpListener(
+            sock, self._drops, dscp=settings.preserve_dscp, receive_buffer=settings.receive_buffer
+        )
+        # The engine closes its own descriptor; replies leave by this one.
+        fd = os.dup(sock.fileno())
+        try:
+            self._engine.add_listener(fd, listener.address)
+        except OSError:
+            os.close(fd)
+            raise
+        self._clients.listeners[listener.address] = listener
+
+    async def run(
+        self,
+        handler: RequestHandler,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """See `Datapath.run`."""
+        self._handler = handler
+        self._engine.start()
+        task_status.started()
+        try:
+            while True:
+                while self._take_turn():
+                    await trio.lowlevel.checkpoint()
+                if self._engine.may_wait():
+                    await trio.lowlevel.wait_readable(self._engine.up_fd)
+                    self._engine.woken()
+        finally:
+            self._close()
+
+    def _take_turn(self) -> bool:
+        """Take a bounded number of what was handed up; False if that was all."""
+        for _ in range(UPWARD_TURN):
+            taken = self._engine.take()
+            if taken is None:
+                return False
+            kind, data, five_tuple = taken
+            if kind == _REQUEST:
+                self._hand_up(data, five_tuple)
+            elif kind == _DTLS:
+                if self._handler is not None:
+                    self._handler.on_dtls(data, five_tuple)
+            elif kind == _GONE:
+                self._drops[Drop.CLIENT_GONE] += 1
+            elif self._clients.send(data, five_tuple, None, None):
+                self._engine.taken()
+        return True
+
+    def _hand_up(self, data: bytes, five_tuple: FiveTuple) -> None:
+        if self._handler is not None:
+            self._handler.on_request(data, five_tuple)
+
+    def reconfigure(self, settings: DatapathSettings) -> None:
+        """See `Datapath.reconfigure`. Buffer sizes count for sockets opened from now on."""
+        dscp_changed = settings.preserve_dscp != self._settings.preserve_dscp
+        self._settings = settings
+        self._configure()
+        if dscp_changed:
+            for listener in self._clients.listeners.values():
+                receive_tos(listener.sock, v4=listener.v4, on=settings.preserve_dscp)
+            self._engine.receive_tos(settings.preserve_dscp)
+
+    def _configure(self) -> None:
+        settings = self._settings
+        self._engine.reconfigure(
+            [Address(ip, 0) for ip in settings.own_ips],
+            list(settings.denied_endpoints),
+            min(settings.total_bandwidth, _MAX_RATE),
+        )
+
+    def attach(self, five_tuple: FiveTuple, sink: ClientSink) -> None:
+        """See `Datapath.attach`."""
+        self._clients.attach(five_tuple, sink)
+
+    def detach(self, five_tuple: FiveTuple) -> None:
+        """See `Datapath.detach`."""
+        self._clients.detach(five_tuple)
+
+    def receive_from_client(self, data: bytes, five_tuple: FiveTuple) -> None:
+        """See `Datapath.receive_from_client`."""
+        first = data[0] if data else 0xFF
+        if first < 4 and data[:2] != SEND_INDICATION:
+            self._hand_up(data, five_tuple)
+        elif 20 <= first < 64 and five_tuple.transport is not Transport.UDP:
+            self._drops[Drop.MALFORMED] += 1  # DTLS inside a stream or inside DTLS is none
+        else:
+            self._engine.receive(data, five_tuple)
+
+    def send_to_client(
+        self,
+        data: bytes,
+        five_tuple: FiveTuple,
+        *,
+        source: Address | None = None,
+        destination: Address | None = None,
+    ) -> bool:
+        """See `Datapath.send_to_client`."""
+        return self._clients.send(data, five_tuple, source, destination)
+
+    def totals(self) -> Totals:
+        """See `Datapath.totals`."""
+        traffic, drops, internal = self._engine.totals()
+        relayed: dict[tuple[Direction, Transport, Family], PacketCount] = {}
+        for (transport, index), counts in traffic.items():
+            family = _FAMILIES[index]
+            relayed[Direction.TO_PEER, transport, family] = PacketCount(*counts[:2])
+            relayed[Direction.TO_CLIENT, transport, family] = PacketCount(*counts[2:])
+        here = self._drops
+        return Totals(
+            relayed,
+            {reason: here[reason] + drops[index] for index, reason in enumerate(_DROPS)},
+            internal,
+        )
+
+    # Tables
+
+    def reserve_relay(self, local: Address) -> None:
+        """See `Tables.reserve_relay`."""
+        self._reserved[local] = open_relay_socket(local, self._settings)
+
+    def release_reservation(self, local: Address) -> None:
+        """See `Tables.release_reservation`."""
+        sock = self._reserved.pop(local, None)
+        if sock is not None:
+            sock.close()
+
+    def open_relay(
+        self, allocation: int, five_tuple: FiveTuple, relayed: RelayedAddress, bandwidth: int
+    ) -> None:
+        """See `Tables.open_relay`."""
+        local = relayed.local
+        sock = self._reserved.pop(local, None) or open_relay_socket(local, self._settings)
+        rate = min(bandwidth, _MAX_RATE)
+        error = self._engine.open_relay(
+            allocation, five_tuple, sock.detach(), local, relayed.public, rate
+        )
+        if error:
+            raise unavailable(local, OSError(error, os.strerror(error)))
+
+    def close_relay(self, allocation: int, relayed: RelayedAddress) -> None:
+        """See `Tables.close_relay`."""
+        self._engine.close_relay(allocation, relayed.local.family is Family.IPV6)
+
+    def close_allocation(self, allocation: int) -> Traffic:
+        """See `Tables.close_allocation`."""
+        moved = self._engine.close_allocation(allocation)
+        return Traffic(*moved) if moved else Traffic()
+
+    def move_allocation(self, allocation: int, five_tuple: FiveTuple) -> None:
+        """See `Tables.move_allocation`."""
+        if not self._engine.move_allocation(allocation, five_tuple):
+            raise KeyError(allocation)
+
+    def set_permission(
+        self, allocation: int, peer_ip: bytes, deadline: float, *, internal_only: bool
+    ) -> None:
+        """See `Tables.set_permission`."""
+        nanoseconds = _nanoseconds(deadline)
+        if not self._engine.set_permission(allocation, peer_ip, nanoseconds, internal_only):
+            raise KeyError(allocation)
+
+    def remove_permission(self, allocation: int, peer_ip: bytes) -> None:
+        """See `Tables.remove_permission`."""
+        self._engine.remove_permission(allocation, peer_ip)
+
+    def set_channel(self, allocation: int, number: int, peer: Address, deadline: float) -> None:
+        """See `Tables.set_channel`."""
+        if not self._engine.set_channel(allocation, number, peer, _nanoseconds(deadline)):
+            raise KeyError(allocation)
+
+    def remove_channel(self, allocation: int, number: int) -> None:
+        """See `Tables.remove_channel`."""
+        self._engine.remove_channel(allocation, number)
+
+    def is_relayed_address(self, address: Address) -> bool:
+        """See `Tables.is_relayed_address`."""
+        return self._engine.is_relayed_address(address)
+
+    def traffic(self, allocation: int) -> Traffic:
+        """See `Tables.traffic`."""
+        moved = self._engine.traffic(allocation)
+        return Traffic(*moved) if moved else Traffic()
+
+    def _close(self) -> None:
+        self._engine.stop()
+        self._engine.close_all()
+        for local in list(self._reserved):
+            self.release_reservation(local)
+        for listener in self._clients.listeners.values():
+            listener.sock.close()
+        self._engine.close_listeners()
