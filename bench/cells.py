@@ -25,11 +25,14 @@ class Row:
         title: what is measured, with its unit.
         better: +1 if more is better, -1 if less is.
         digits: decimals the table shows.
+        steady: the figure holds while other processes take part of the cores, so that its ratio
+            is worth showing even then.
     """
 
     title: str
     better: int
     digits: int = 0
+    steady: bool = False
 
 
 @attrs.frozen
@@ -92,7 +95,7 @@ def _above(through: float | None, direct: float | None) -> float | None:
 def _flood(key: str, title: str, *options: str) -> Cell:
     rows = (
         Row(f"{title}: delivered packets/s", +1),
-        Row(f"{title}: packets per CPU second", +1),
+        Row(f"{title}: packets per CPU second", +1, steady=True),
     )
     return Cell(key=key, mode="traffic", options=options, rows=rows, figures=_packets)
 
@@ -103,7 +106,7 @@ def _paced(key: str, rate: int) -> Cell:
         Row(f"{title}: p50 above the direct path, µs", -1, 1),
         Row(f"{title}: p99 above the direct path, µs", -1, 1),
         Row(f"{title}: p99.9 above the direct path, µs", -1, 1),
-        Row(f"{title}: packets per CPU second", +1),
+        Row(f"{title}: packets per CPU second", +1, steady=True),
         Row(f"{title}: lost, %", -1, 3),
     )
     options = ("--rate", str(rate), "--allocations", str(_LATENCY_FLOWS))
@@ -111,7 +114,7 @@ def _paced(key: str, rate: int) -> Cell:
 
 
 def _asked(key: str, mode: str, title: str, *options: str) -> Cell:
-    rows = (Row(f"{title}/s", +1), Row(f"{title} per CPU second", +1))
+    rows = (Row(f"{title}/s", +1), Row(f"{title} per CPU second", +1, steady=True))
     return Cell(key=key, mode=mode, options=options, rows=rows, figures=_requests)
 
 
@@ -121,7 +124,7 @@ IDLE = Cell(
     key="idle",
     mode="idle",
     options=(),
-    rows=(Row("RSS per idle allocation, bytes", -1),),
+    rows=(Row("RSS per idle allocation, bytes", -1, steady=True),),
     figures=lambda _report, _direct: (),
 )
 

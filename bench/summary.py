@@ -53,8 +53,11 @@ def figures(samples: Sequence[Sample], cell: Cell, server: str) -> tuple[Figure,
 def ratio(value: Figure, baseline: Figure, row: Row) -> float:
     """Return how many times better than the baseline a median is: above 1 is better.
 
-    NaN where a ratio says nothing: a median that is not a number, or is 0 or below.
+    NaN where a ratio says nothing: a median that is not a number, or is 0 or below, or one that
+    was disturbed where disturbances decide it.
     """
+    if (value.disturbed or baseline.disturbed) and not row.steady:
+        return math.nan
     if not (value.median > 0 and baseline.median > 0):
         return math.nan
     more = value.median / baseline.median

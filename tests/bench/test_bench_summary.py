@@ -59,6 +59,13 @@ def test_no_ratio_is_made_of_nothing(value: float, baseline: float) -> None:
     )
 
 
+def test_a_disturbed_figure_has_a_ratio_only_where_disturbances_do_not_decide_it() -> None:
+    quiet, loud = Figure(2.0, 2.0, 2.0), Figure(4.0, 4.0, 4.0, disturbed=True)
+    assert math.isnan(ratio(loud, quiet, RATE))
+    assert math.isnan(ratio(quiet, loud, RATE))
+    assert ratio(loud, quiet, Row("things per CPU second", +1, steady=True)) == 2.0
+
+
 def test_figures_are_taken_from_one_server_only() -> None:
     samples = [sample("coturn", 0, 1.0, 10.0), sample("other", 0, 2.0, 20.0)]
     assert [f.median for f in figures(samples, CELL, "other")] == [2.0, 20.0]
