@@ -4,11 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEPS   := $(VENV)/.installed
 
-# What the server needs from Debian, and what the tests need on top of it.
-DEBIAN_RUN  := python3-venv
-DEBIAN_TEST := $(DEBIAN_RUN) coturn chromium iproute2 gcc libc6-dev
+# What the server needs from Debian (the compiler is for the native engine), and what tests
+# and measurements need on top of it.
+DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
+DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2
+DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-.PHONY: run test check format bench fuzz clean debian-run debian-test
+.PHONY: run test check format bench fuzz clean debian-run debian-test debian-bench
 
 run: $(DEPS)
 	@$(BIN)/turnd run --demo
@@ -29,7 +31,7 @@ format: $(DEPS)
 fuzz: $(DEPS)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} $(BIN)/python -m tests.fuzz
 
-bench: debian-test $(DEPS)
+bench: debian-bench $(DEPS)
 	$(BIN)/python -m bench
 
 clean:
@@ -48,3 +50,6 @@ debian-run:
 
 debian-test:
 	@.ci/debian-packages $(DEBIAN_TEST)
+
+debian-bench:
+	@.ci/debian-packages $(DEBIAN_BENCH)
