@@ -470,3 +470,58 @@ def test_answers_are_kept_in_little_memory_however_large_requests_are() -> None:
     finally:
         tracemalloc.stop()
     assert size < 10 * 60_000
+
+
+def test_ports_in_use_stay_in_use_when_the_configuration_changes() -> None:
+    world = World(relay_ports=(50000, 50003))
+    held = [world.client(port) for port in (1, 2)]
+    for client in held:
+        client.allocated()
+    world.reconfigure(relay_ports=(50000, 50003))
+    codes = [world.client(port).allocate().code for port in (3, 4, 5)]
+    assert codes == [0, 0, 508]
+    held[0].refresh(0)
+    assert world.client(6).allocate().code == 0
+
+
+def test_relay_address_may_go_and_come_back_under_its_allocations() -> None:
+    world = World(relay_ports=(50000, 50001))
+    held = [world.client(port) for port in (1, 2)]
+    for client in held:
+        client.allocated()
+    world.reconfigure(relay_ports=(50000, 50001), relay_ips=(RelayIp(RELAY_IP6, RELAY_IP6),))
+    assert world.client(3).allocate().code == 440
+    held[0].refresh(0)
+    world.reconfigure(relay_ports=(50000, 50001))
+    codes = [world.client(port).allocate().code for port in (4, 5)]
+    assert codes == [0, 508]
+    assert held[1].refresh(0).code == 0
+    assert world.client(6).allocate().code == 0
+
+
+def test_range_of_ports_may_shrink_under_its_allocations() -> None:
+    world = World(relay_ports=(50000, 50001))
+    held = [world.client(port) for port in (1, 2)]
+    for client in held:
+        client.allocated()
+    world.reconfigure(relay_ports=(50000, 50000))
+    assert world.client(3).allocate().code == 508
+    for client in held:
+        assert client.refresh(0).code == 0
+    relayed = world.client(4).allocated().message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    assert relayed.port == 50000
+    assert world.client(5).allocate().code == 508
+
+
+def test_another_relay_address_is_used_when_one_is_full() -> None:
+    other = Address.parse("192.0.2.99").packed
+    ips = (RelayIp(RELAY_IP, RELAY_IP), RelayIp(other, other))
+    world = World(relay_ips=ips, relay_ports=(50000, 50001))
+    hosts = Counter[bytes]()
+    for port in range(1, 5):
+        relayed = world.client(port).allocated().message.get(a.XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        hosts[relayed.packed] += 1
+    assert hosts == {RELAY_IP: 2, other: 2}
+    assert world.client(5).allocate().code == 508

@@ -2,7 +2,7 @@ import pytest
 
 from stun import Address
 from turnd.core.peer_policy import PeerPolicy
-from turnd.core.special_purpose import AddressRange
+from turnd.core.special_purpose import AddressRange, embedded_ipv4
 
 OWN_RELAY = Address.parse("198.18.0.1").packed
 OWN_HOST = Address.parse("5.6.7.8").packed
@@ -190,3 +190,25 @@ def test_disguise_of_our_own_addresses_is_denied() -> None:
     assert own.check(packed("5.5.5.5")).internal_only
     assert not own.check(packed("64:ff9b::505:505")).allowed
     assert not own.check(packed("64:ff9b::506:708")).allowed
+
+
+@pytest.mark.parametrize(
+    ("host", "inside"),
+    [
+        ("192.0.2.1", []),
+        ("2606:4700::1", []),
+        ("::", []),
+        ("::1", []),
+        ("::192.0.2.1", ["192.0.2.1"]),
+        ("::ffff:192.0.2.1", ["192.0.2.1"]),
+        ("64:ff9b::c000:221", ["192.0.2.33"]),  # RFC 6052 §2.4
+        ("64:ff9b:1::c000:221", ["192.0.2.33"]),
+        ("2002:c000:204::1", ["192.0.2.4"]),  # RFC 3056 §2
+        # RFC 4380 §4: server, flags, then port and address of the client, inverted.
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", ["65.54.227.120", "192.0.2.45"]),
+        ("fe80::5efe:192.0.2.143", ["192.0.2.143"]),  # RFC 5214 §6.1
+        ("2001:4860::200:5efe:192.0.2.143", ["192.0.2.143"]),
+    ],
+)
+def test_ipv4_addresses_inside_an_ipv6_address(host: str, inside: list[str]) -> None:
+    assert list(embedded_ipv4(packed(host))) == [packed(each) for each in inside]

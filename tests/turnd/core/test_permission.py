@@ -8,6 +8,7 @@ from tests.turnd.core.kit import PEER, PEER6, RELAY_IP, SERVER, World
 from turnd.core.outputs import PeerDenied, PermissionInstalled
 from turnd.core.peer_policy import PeerPolicy
 from turnd.core.settings import Limits
+from turnd.core.special_purpose import AddressRange
 
 LOOPBACK = Address.parse("127.0.0.1", 80)
 
@@ -189,3 +190,69 @@ def test_ipv4_mapped_peer_is_a_bad_request(host: str) -> None:
     assert client.permit(mapped).code == 400
     assert client.bind(0x4000, mapped).code == 400
     assert not world.tables.permissions
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"\0\1\0\0\1\2\3", b"\0\3\0\0\1\2\3\4", b"\0\2\0\0\1\2\3\4"]
+)
+def test_malformed_peer_is_a_bad_request_and_installs_none(value: bytes) -> None:
+    from stun import Method
+
+    world = World()
+    client = world.client()
+    client.allocated()
+    bad: RawAttribute = (a.XOR_PEER_ADDRESS.code, value)
+    good = a.XOR_PEER_ADDRESS.of(PEER, bytes(12))
+    for listed in ([bad], [good, bad], [bad, good]):
+        assert client.request(Method.CREATE_PERMISSION, *listed).code == 400
+    assert client.request(Method.CHANNEL_BIND, a.CHANNEL_NUMBER.of(0x4000), bad).code == 400
+    assert not world.tables.permissions
+
+
+def test_two_ports_of_one_peer_are_one_permission() -> None:
+    # RFC 8656 §9: only addresses are compared.
+    world = World(limits=Limits(permissions_per_allocation=1))
+    client = world.client()
+    client.allocated()
+    assert client.permit(PEER, PEER.with_port(1), PEER.with_port(0)).code == 0
+    assert list(world.tables.permissions) == [(1, PEER.packed)]
+
+
+def test_permission_outlives_its_channel_and_a_channel_its_permission() -> None:
+    world = World()
+    client = world.client()
+    client.allocated(a.LIFETIME.of(3600))
+    client.bind(0x4000)
+    world.advance(301)
+    client.permit(Address.parse("8.8.4.4"))
+    assert PEER.packed not in {ip for _, ip in world.tables.permissions}
+    assert (1, 0x4000) in world.tables.channels
+    world.advance(298)
+    client.permit(PEER)
+    world.advance(2)
+    client.learn_nonce()
+    client.permit(Address.parse("8.8.4.4"))
+    assert not world.tables.channels
+    assert PEER.packed in {ip for _, ip in world.tables.permissions}
+
+
+def test_permissions_of_two_allocations_have_nothing_to_do_with_each_other() -> None:
+    world = World()
+    one, two = world.client(1), world.client(2)
+    one.allocated()
+    two.allocated()
+    one.permit(PEER)
+    one.bind(0x4000)
+    assert {number for number, _ in world.tables.permissions} == {1}
+    assert two.bind(0x4000, PEER.with_port(1)).code == 0
+
+
+def test_policy_that_changes_counts_from_the_next_refresh() -> None:
+    world = World()
+    client = world.client()
+    client.allocated()
+    assert client.permit(PEER).code == 0
+    range_of_peer = AddressRange.of_network("8.8.8.0/24", "peers.deny")
+    world.reconfigure(policy=PeerPolicy(deny=(range_of_peer,)))
+    assert client.permit(PEER).code == 403
+    assert client.refresh().code == 0

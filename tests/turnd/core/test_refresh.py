@@ -83,6 +83,19 @@ def test_one_family_of_a_dual_allocation_can_be_deleted() -> None:
     assert world.server.allocation_count == 0
 
 
+def test_either_family_of_a_dual_allocation_can_be_deleted() -> None:
+    world = World()
+    client = dual(world)
+    assert client.refresh(0, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV4)).code == 0
+    assert [ip for _, ip in world.tables.permissions] == [PEER6.packed]
+    assert [number for _, number in world.tables.channels] == [0x4001]
+    assert {address.family for address in world.tables.relays} == {Family.IPV6}
+    (allocation,) = world.server._state.allocations
+    assert set(allocation.permissions) == {PEER6.packed}
+    # The peer and the number are free for another channel.
+    assert client.bind(0x4000, PEER6.with_port(1)).code == 0
+
+
 def test_families_of_a_dual_allocation_expire_by_themselves() -> None:
     world = World()
     client = dual(world)
@@ -320,3 +333,37 @@ def test_retransmitted_deletion_of_one_family_gets_the_same_answer() -> None:
     first = client.send(data)
     assert first.code == 0
     assert client.send(data).message.raw == first.message.raw
+
+
+def test_server_says_when_to_look_again() -> None:
+    world = World()
+    assert world.server.next_deadline() is None
+    client = world.client()
+    client.allocated()
+    assert world.server.next_deadline() == world.now + 600
+    client.refresh(3600)
+    # It may be looked at in vain, but never too late.
+    due = world.server.next_deadline()
+    assert due is not None
+    assert due <= world.now + 3600
+    assert world.advance(600) == []
+    assert world.server.next_deadline() == world.now + 3000
+
+
+def test_both_families_that_end_at_once_are_one_end() -> None:
+    world = World()
+    dual(world)
+    outputs = world.advance(10_000)
+    assert [type(output) for output in outputs] == [AllocationClosed]
+    assert world.server.next_deadline() is None
+
+
+def test_families_that_end_one_after_the_other_are_one_end() -> None:
+    world = World()
+    client = dual(world)
+    client.refresh(700, a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6))
+    assert world.advance(600) == []
+    assert [address.family for address in world.tables.relays] == [Family.IPV6]
+    (closed,) = world.advance(100)
+    assert isinstance(closed, AllocationClosed)
+    assert closed.duration == pytest.approx(700)

@@ -38,9 +38,9 @@ def test_connect_is_answered_when_the_peer_is_connected() -> None:
     world = World()
     client = control(world)
     number = connect(world, client)
-    outputs = list(world.server.peer_connected(number, world.now))
+    outputs = world.server.peer_connected(number, world.now)
     assert PeerConnection(1, number, PEER, "connected") in outputs
-    message = answer(outputs)
+    message = answer(list(outputs))
     assert message.message_class is MessageClass.SUCCESS_RESPONSE
     assert message.get(a.CONNECTION_ID) == number
 
