@@ -32,6 +32,10 @@ int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *cl
                        const addr_t *local, const addr_t *public_address, int64_t rate) {
     number_row_t *row = find(engine, number);
     if (row) {
+        if (row->allocation->relays[local->family]) { /* one per family */
+            close(fd);
+            return EEXIST;
+        }
         shard_lock(row->shard);
         int error = rows_add_relay(row->shard, row->allocation, fd, local, public_address);
         shard_unlock(row->shard);
