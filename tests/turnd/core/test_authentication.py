@@ -1,11 +1,8 @@
 """RFC 8489 §9.2.4, RFC 7635 §4."""
 
-import hmac
-
-import attrs
 import pytest
 
-from stun import IntegrityAlgorithm, Message, MessageClass, Method, RawAttribute
+from stun import IntegrityAlgorithm, Message, MessageClass, Method
 from stun import attributes as a
 from stun.credentials import SecurityFeature, long_term_key_md5, nonce_features, userhash
 from stun.values import MD5, SHA256
@@ -14,12 +11,9 @@ from tests.turnd.core.kit import (
     PEER,
     REALM,
     UDP,
-    Client,
-    Reply,
     World,
     credential,
 )
-from turnd.core.credentials import Credential
 from turnd.core.outputs import LoadCredential, RequestAnswered, Transmit
 
 SHA1_INTEGRITY, SHA256_INTEGRITY = a.MESSAGE_INTEGRITY, a.MESSAGE_INTEGRITY_SHA256
@@ -144,66 +138,6 @@ def test_features_of_a_nonce_cannot_be_taken_away() -> None:
     assert client.allocate().code == 438
 
 
-@pytest.mark.parametrize(
-    ("sha256", "answered_with", "not_with"),
-    [(False, SHA1_INTEGRITY, SHA256_INTEGRITY), (True, SHA256_INTEGRITY, SHA1_INTEGRITY)],
-)
-def test_answers_carry_the_integrity_the_request_calls_for(
-    sha256: bool, answered_with: object, not_with: object
-) -> None:
-    client = World().client()
-    client.sha256 = sha256
-    reply = client.allocated()
-    codes = {code for code, _ in reply.message.attributes}
-    assert answered_with.code in codes  # type: ignore[attr-defined]
-    assert not_with.code not in codes  # type: ignore[attr-defined]
-    algorithm = IntegrityAlgorithm.SHA256 if sha256 else IntegrityAlgorithm.SHA1
-    assert reply.message.verify(algorithm, client.key())
-    for kind in (a.REALM, a.NONCE, a.USERNAME):
-        assert not reply.message.has(kind)
-
-
-def _with_algorithms(world: World, *attributes: RawAttribute) -> Reply:
-    client = world.client()
-    client.learn_nonce()
-    return client.request(Method.ALLOCATE, a.REQUESTED_TRANSPORT.of(UDP), *attributes)
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        (a.PASSWORD_ALGORITHM.of(MD5),),
-        (a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),),
-        (a.PASSWORD_ALGORITHMS.of((MD5,)), a.PASSWORD_ALGORITHM.of(MD5)),
-        (a.PASSWORD_ALGORITHMS.of((MD5, SHA256)), a.PASSWORD_ALGORITHM.of(MD5)),
-        (
-            a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),
-            a.PASSWORD_ALGORITHM.of(attrs.evolve(MD5, number=9)),
-        ),
-    ],
-    ids=["algorithm alone", "list alone", "shortened", "reordered", "not of the list"],
-)
-def test_tampering_with_password_algorithms_is_a_bad_request(
-    attributes: tuple[RawAttribute, ...],
-) -> None:
-    assert _with_algorithms(World(), *attributes).code == 400
-
-
-def test_md5_chosen_from_the_list_is_answered_with_sha256_integrity() -> None:
-    attributes = (a.PASSWORD_ALGORITHMS.of((SHA256, MD5)), a.PASSWORD_ALGORITHM.of(MD5))
-    reply = _with_algorithms(World(), *attributes)
-    assert reply.code == 0
-    assert reply.message.has(SHA256_INTEGRITY)
-
-
-def test_md5_is_refused_where_sha256_alone_is_configured() -> None:
-    world = World(password_algorithms=(SHA256,))
-    assert world.client().allocate().code == 401
-    client = world.client()
-    client.sha256 = True
-    assert client.allocate().code == 0
-
-
 def test_userhash_stands_for_the_user_name() -> None:
     world = World()
     client = world.client()
@@ -275,62 +209,6 @@ def test_request_waits_for_a_credential_and_goes_around_whole() -> None:
     assert client.send(data).code == 0
 
 
-def test_oauth_token_is_a_credential() -> None:
-    world = World(oauth_server_name="turn.example.org")
-    challenge = world.client().learn_nonce().message
-    assert challenge.get(a.THIRD_PARTY_AUTHORIZATION) == "turn.example.org"
-    key = bytes(range(20))
-    world.source.tokens["kid", b"token"] = Credential("kid", "kid", key, key, maximum_lifetime=450)
-    client = world.client(user="kid")
-    client.learn_nonce()
-    attributes = [
-        a.REQUESTED_TRANSPORT.of(UDP),
-        a.ACCESS_TOKEN.of(b"token"),
-        a.USERNAME.of("kid"),
-        a.REALM.of(REALM),
-        a.NONCE.of(client.nonce),
-    ]
-    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
-    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, key)]))
-    assert reply.code == 0
-    # RFC 7635 §4.1.1: the allocation ends with the token.
-    assert reply.message.get(a.LIFETIME) == 450
-
-
-def test_newer_oauth_token_takes_the_older_ones_place() -> None:
-    world = World(oauth_server_name="turn.example.org")
-    keys = {"old": bytes(20), "new": bytes(range(20))}
-    for kid, key in keys.items():
-        world.source.tokens[kid, kid.encode()] = Credential(kid, "", key, key)
-    client = world.client()
-    client.learn_nonce()
-
-    def request(method: Method, kid: str, *attributes: RawAttribute) -> int:
-        named = [a.USERNAME.of(kid), a.REALM.of(REALM), a.NONCE.of(client.nonce)]
-        message = Message.build(
-            method, MessageClass.REQUEST, client.transaction_id(), [*attributes, *named]
-        )
-        return client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, keys[kid])])).code
-
-    assert (
-        request(Method.ALLOCATE, "old", a.REQUESTED_TRANSPORT.of(UDP), a.ACCESS_TOKEN.of(b"old"))
-        == 0
-    )
-    assert request(Method.REFRESH, "old") == 0
-    assert request(Method.REFRESH, "new") == 401
-    assert request(Method.REFRESH, "new", a.ACCESS_TOKEN.of(b"new")) == 0
-    assert request(Method.REFRESH, "new") == 0
-    assert request(Method.REFRESH, "old") == 401
-
-
-def test_oauth_token_counts_for_nothing_where_oauth_is_off() -> None:
-    world = World()
-    key = bytes(20)
-    world.source.tokens["kid", b"token"] = Credential("kid", "kid", key, key)
-    client = world.client(user="kid")
-    assert client.allocate(a.ACCESS_TOKEN.of(b"token")).code == 401
-
-
 def test_nobody_is_asked_for_anything_where_authentication_is_off() -> None:
     client = World(authenticate=False).client()
     data = client.encode(Method.ALLOCATE, [a.REQUESTED_TRANSPORT.of(UDP)], signed=False)
@@ -351,96 +229,6 @@ def test_fingerprint_is_answered_with_fingerprint() -> None:
     plain = Message.build(Method.BINDING, MessageClass.REQUEST, bytes(12))
     assert not client.send(plain.encode()).message.has(a.FINGERPRINT)
     assert client.send(plain.encode(fingerprint=True)).message.has(a.FINGERPRINT)
-
-
-def token_request(client: Client, method: Method, *attributes: RawAttribute) -> Reply:
-    """Send a request signed with the key of the token."""
-    named = [a.USERNAME.of("kid"), a.REALM.of(client.realm), a.NONCE.of(client.nonce)]
-    message = Message.build(
-        method, MessageClass.REQUEST, client.transaction_id(), [*attributes, *named]
-    )
-    return client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, TOKEN_KEY)]))
-
-
-TOKEN_KEY = bytes(range(20))
-OPEN_BY_TOKEN = (a.REQUESTED_TRANSPORT.of(UDP), a.ACCESS_TOKEN.of(b"token"))
-
-
-def world_with_token(**changes: object) -> tuple[World, Client]:
-    world = World(oauth_server_name="turn.example.org", **changes)
-    world.source.tokens["kid", b"token"] = Credential(
-        "kid", "", TOKEN_KEY, TOKEN_KEY, expires_at=world.wall + 1000, maximum_lifetime=1000
-    )
-    client = world.client()
-    client.learn_nonce()
-    return world, client
-
-
-def test_token_in_a_realm_that_is_not_ours_is_unauthenticated() -> None:
-    # It would have no limits, and a label of the client's choice in our metrics.
-    _, client = world_with_token()
-    client.realm = "made.up.example"
-    assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 401
-
-
-def test_allocation_is_not_refreshed_past_the_end_of_its_token() -> None:
-    # RFC 7635 §4.1.1: LIFETIME in Refresh responses is no more than what the token has left.
-    world, client = world_with_token()
-    assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 0
-    world.advance(500)
-    reply = token_request(client, Method.REFRESH)
-    assert reply.message.get(a.LIFETIME) == 500
-    world.advance(499)
-    client.learn_nonce()
-    assert token_request(client, Method.REFRESH).message.get(a.LIFETIME) == 1
-    world.advance(1)
-    assert world.server.allocation_count == 0
-
-
-def test_held_token_that_expired_is_unauthenticated() -> None:
-    world, client = world_with_token()
-    assert token_request(client, Method.ALLOCATE, *OPEN_BY_TOKEN).code == 0
-    world.wall += 1000  # the clock of the token alone: the allocation is still there
-    client.learn_nonce()
-    reply = token_request(client, Method.REFRESH)
-    assert reply.code == 401
-    assert reply.message.get(a.THIRD_PARTY_AUTHORIZATION) == "turn.example.org"
-
-
-def test_nonce_of_another_list_of_algorithms_is_stale() -> None:
-    # Else the client of a call that goes on would get a 400, and end it, after a reload.
-    world = World()
-    client = world.client()
-    client.sha256 = True
-    client.allocated()
-    world.reconfigure(password_algorithms=(SHA256,))
-    assert client.refresh().code == 438
-
-
-@pytest.mark.parametrize(
-    ("length", "code"), [(16, 0), (20, 0), (28, 0), (32, 0), (12, 401), (18, 401), (36, 401)]
-)
-def test_truncated_sha256_integrity_counts_from_16_bytes_on(length: int, code: int) -> None:
-    # RFC 8489 §14.6; computed here by hand.
-    client = World().client()
-    client.learn_nonce()
-    client.sha256 = True
-    attributes = [
-        a.REQUESTED_TRANSPORT.of(UDP),
-        a.USERNAME.of("alice"),
-        a.REALM.of(REALM),
-        a.NONCE.of(client.nonce),
-        a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),
-        a.PASSWORD_ALGORITHM.of(SHA256),
-    ]
-    body = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes).encode()
-    padded = length + -length % 4
-    head = body[:2] + (len(body) - 20 + 4 + padded).to_bytes(2, "big")
-    covered = body[:2] + (len(body) - 20 + 4 + length).to_bytes(2, "big") + body[4:]
-    digest = hmac.digest(client.key(), covered, "sha256") + b"more"
-    value = digest[:length] + bytes(padded - length)
-    data = head + body[4:] + b"\x00\x1c" + length.to_bytes(2, "big") + value
-    assert client.send(data).code == code
 
 
 def test_integrity_that_covers_a_longer_message_is_not_taken_for_this_one() -> None:
@@ -569,70 +357,11 @@ def test_unknown_user_costs_the_same_work_as_a_known_one(monkeypatch: pytest.Mon
     assert len(verified) == 2
 
 
-def test_sha256_integrity_is_the_one_that_counts_of_two() -> None:
-    # RFC 8489 §9.2.4: "If the MESSAGE-INTEGRITY-SHA256 attribute is present", that.
-    client = World().client()
-    client.learn_nonce()
-    attributes = [
-        a.REQUESTED_TRANSPORT.of(UDP),
-        a.USERNAME.of("alice"),
-        a.REALM.of(REALM),
-        a.NONCE.of(client.nonce),
-    ]
-    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
-    good, bad = client.key(), b"another key"
-    sha1, sha256 = IntegrityAlgorithm.SHA1, IntegrityAlgorithm.SHA256
-    assert client.send(message.encode(sign=[(sha1, good), (sha256, bad)])).code == 401
-    reply = client.send(message.encode(sign=[(sha1, bad), (sha256, good)]))
-    assert reply.code == 0
-    # Neither PASSWORD-ALGORITHM nor -ALGORITHMS: as though MD5, and so answered (same section).
-    assert reply.message.has(SHA1_INTEGRITY)
-    assert not reply.message.has(SHA256_INTEGRITY)
-
-
-def test_sha1_integrity_may_go_with_a_sha256_key() -> None:
-    client = World().client()
-    client.learn_nonce()
-    client.sha256 = True
-    attributes = [
-        a.REQUESTED_TRANSPORT.of(UDP),
-        a.USERNAME.of("alice"),
-        a.REALM.of(REALM),
-        a.NONCE.of(client.nonce),
-        a.PASSWORD_ALGORITHMS.of((SHA256, MD5)),
-        a.PASSWORD_ALGORITHM.of(SHA256),
-    ]
-    message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12), attributes)
-    reply = client.send(message.encode(sign=[(IntegrityAlgorithm.SHA1, client.key())]))
-    assert reply.code == 0
-    assert reply.message.has(SHA256_INTEGRITY)
-
-
-@pytest.mark.parametrize("sha256", [False, True])
-def test_user_known_by_one_key_alone_uses_that_one(sha256: bool) -> None:
-    world = World()
-    keys = {"key_md5": None} if sha256 else {"key_sha256": None}
-    world.source.users[REALM, "alice"] = credential(REALM, "alice", "alice's password", **keys)
-    for port, way in ((1, sha256), (2, not sha256)):
-        client = world.client(port)
-        client.sha256 = way
-        assert client.allocate().code == (0 if way == sha256 else 401)
-
-
 def test_errors_after_authentication_are_signed_too() -> None:
     client = World().client()
     reply = client.refresh()
     assert reply.code == 437
     assert reply.message.verify(IntegrityAlgorithm.SHA1, client.key())
-
-
-def test_server_without_password_algorithms_is_one_of_rfc_5389() -> None:
-    world = World(password_algorithms=())
-    client = world.client()
-    challenge = client.learn_nonce().message
-    assert not challenge.has(a.PASSWORD_ALGORITHMS)
-    assert nonce_features(client.nonce) in {None, SecurityFeature.NONE}
-    assert client.allocate().code == 0
 
 
 def test_servers_of_a_cluster_take_each_others_nonces() -> None:
