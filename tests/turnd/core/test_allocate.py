@@ -266,3 +266,9 @@ def test_answers_are_kept_in_little_memory_however_large_requests_are() -> None:
     finally:
         tracemalloc.stop()
     assert size < 10 * 60_000
+
+
+@pytest.mark.parametrize("host", ["2606:4700::7", "32.2.0.1", "32.1.0.0"])
+def test_client_whose_address_only_looks_like_a_tunnels_is_served(host: str) -> None:
+    # 32.2.0.1 begins with the bytes of 2002::/16.
+    assert World().client(host=host).allocate().code == 0

@@ -7,7 +7,7 @@ from stun import attributes as a
 from stun.values import ChangeRequest
 from tests.turnd.core.kit import CLIENT, SERVER, Client, World
 from turnd.core.five_tuple import FiveTuple, Transport
-from turnd.core.outputs import RequestDropped, Transmit
+from turnd.core.outputs import RequestAnswered, RequestDropped, Transmit
 from turnd.core.settings import NatDiscovery
 
 ALTERNATE = Address.parse("192.0.2.16", 3479)
@@ -220,3 +220,50 @@ def test_answer_to_a_stranger_is_little_larger_than_a_request() -> None:
         request = binding(*attributes)
         answer = World(software="x" * 100).client().send(request).message.raw
         assert len(answer) <= max(len(request), 80)
+
+
+CLASSIC_ID = bytes(range(50, 66))
+
+
+def test_classic_client_learns_where_the_answer_comes_from_and_could_come_from() -> None:
+    # RFC 3489 §8.1.
+    world = World(nat_discovery=DISCOVERY)
+    change = a.CHANGE_REQUEST.of(ChangeRequest(change_ip=True, change_port=True))
+    reply = world.client().send(binding(change, transaction_id=CLASSIC_ID))
+    assert reply.message.get(a.MAPPED_ADDRESS) == CLIENT
+    assert reply.message.get(a.SOURCE_ADDRESS) == ALTERNATE
+    assert reply.message.get(a.CHANGED_ADDRESS) == ALTERNATE
+    assert len(reply.message.attributes) == 3
+    (transmit,) = reply.events(Transmit)
+    assert transmit.source == ALTERNATE
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(ChangeRequest(), 0), (ChangeRequest(change_port=True), 420)]
+)
+def test_classic_client_that_wants_nothing_changed_is_answered(
+    change: ChangeRequest, code: int
+) -> None:
+    client = World().client()
+    request = binding(a.CHANGE_REQUEST.of(change), transaction_id=CLASSIC_ID)
+    assert client.send(request).code == code
+
+
+@pytest.mark.parametrize("transaction_id", [TID, CLASSIC_ID], ids=["RFC 8489", "RFC 3489"])
+def test_client_that_wants_nothing_changed_is_no_exception_but_for_its_age(
+    transaction_id: bytes,
+) -> None:
+    request = binding(a.CHANGE_REQUEST.of(ChangeRequest()), transaction_id=transaction_id)
+    expected = 0 if transaction_id == CLASSIC_ID else 420
+    assert World().client().send(request).code == expected
+
+
+def test_answers_are_told_to_the_log() -> None:
+    client = World().client()
+    (event,) = client.send(binding()).events(RequestAnswered)
+    assert (event.method, event.error_code, event.username) == (Method.BINDING, 0, "")
+    (event,) = client.send(binding((0x7FFE, b""))).events(RequestAnswered)
+    assert event.error_code == 420
+    assert "0x7ffe" in event.reason
+    (event,) = client.allocated().events(RequestAnswered)
+    assert (event.method, event.error_code, event.username) == (Method.ALLOCATE, 0, "alice")

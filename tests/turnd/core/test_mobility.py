@@ -203,3 +203,16 @@ def test_mobility_turned_off_meanwhile_is_forbidden() -> None:
 def test_ticket_with_content_in_allocate_is_a_bad_request() -> None:
     client = World(mobility=True).client()
     assert client.allocate(a.MOBILITY_TICKET.of(b"x" * 32)).code == 400
+
+
+def test_only_the_last_ticket_but_one_is_known_for_a_retransmission() -> None:
+    world = World(mobility=True)
+    _, first = mobile(world)
+    one, two = world.client(5000), world.client(5001)
+    second = one.refresh(600, a.MOBILITY_TICKET.of(first)).message.get(a.MOBILITY_TICKET)
+    assert second
+    assert two.refresh(600, a.MOBILITY_TICKET.of(second)).code == 0
+    assert two.refresh(600, a.MOBILITY_TICKET.of(second)).code == 0
+    assert two.refresh(600, a.MOBILITY_TICKET.of(first)).code == 437
+    two.refresh(0)
+    assert not world.server._state.allocations._by_ticket

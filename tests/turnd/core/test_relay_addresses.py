@@ -210,3 +210,13 @@ def test_another_relay_address_is_used_when_one_is_full() -> None:
         hosts[relayed.packed] += 1
     assert hosts == {RELAY_IP: 2, other: 2}
     assert world.client(5).allocate().code == 508
+
+
+def test_port_that_another_program_had_is_used_once_it_is_free() -> None:
+    world = World(relay_ports=(50000, 50001))
+    world.tables.in_use = {50000, 50001}
+    assert world.client(1).allocate().code == 508
+    assert world.client(1).allocate(a.EVEN_PORT.of(False)).code == 508
+    assert world.client(1).allocate(a.EVEN_PORT.of(True)).code == 508
+    world.tables.in_use.clear()
+    assert [world.client(port).allocate().code for port in (2, 3)] == [0, 0]

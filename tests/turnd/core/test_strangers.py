@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from stun import Address, Method
+from stun import Address, IntegrityAlgorithm, Message, MessageClass, Method
 from stun import attributes as a
 from tests.turnd.core.kit import PEER, SERVER, UDP, Client, World
 from turnd.core.five_tuple import FiveTuple, Transport
@@ -166,3 +166,17 @@ def test_memory_of_the_limit_does_not_grow_with_its_clients() -> None:
         limit.allows(number.to_bytes(4, "big"), number / 1000)
     assert sum(each.itemsize * len(each) for each in (limit._tokens, limit._updated)) == size
     assert set(vars(limit)) == {"_rate", "_burst", "_key", "_tokens", "_updated"}
+
+
+def test_malformed_requests_are_answered_with_measure_too() -> None:
+    world = World(unauthenticated_rate=1, unauthenticated_burst=2)
+    client = world.client()
+    message = Message.build(
+        Method.ALLOCATE, MessageClass.REQUEST, bytes(12), [(a.REALM.code, b"no UTF-8: \xff")]
+    )
+    broken = message.encode(sign=[(IntegrityAlgorithm.SHA1, b"any key")])
+    outcomes = []
+    for _ in range(4):
+        (first, *_) = world.server.receive(broken, client.five_tuple, world.now)
+        outcomes.append(type(first))
+    assert outcomes == [Transmit, Transmit, RequestDropped, RequestDropped]
