@@ -53,14 +53,16 @@ class Address:
             AddressError: `host` is not an IP literal or `port` is out of range.
 
         """
-        text, _, zone = host.partition("%")
+        text, percent, zone = host.partition("%")
         try:
-            packed = ipaddress.ip_address(text).packed
+            packed = unmap(ipaddress.ip_address(text).packed)
         except ValueError as error:
             raise AddressError(f"{host!r} is not an IP address") from error
         if not 0 <= port <= 0xFFFF:
             raise AddressError(f"port {port} is not within 0-65535")
-        return cls(unmap(packed), port, _scope_id(zone) if zone else 0)
+        if percent and len(packed) == 4:
+            raise AddressError(f"{host!r}: an IPv4 address has no zone")
+        return cls(packed, port, _scope_id(zone) if percent else 0)
 
     @classmethod
     def parse_endpoint(cls, text: str, default_port: int = 0) -> Address:
@@ -78,7 +80,8 @@ class Address:
             port = rest[1:] if rest else ""
         elif text.count(":") == 1:
             host, _, port = text.partition(":")
-        if port and not (port.isascii() and port.isdigit()):
+        # int() refuses thousands of digits with an error of its own.
+        if port and not (port.isascii() and port.isdigit() and len(port) <= 5):
             raise AddressError(f"{port!r} in {text!r} is not a port")
         return cls.parse(host, int(port) if port else default_port)
 
@@ -132,9 +135,9 @@ def unmap(packed: bytes) -> bytes:
 
 
 def _scope_id(zone: str) -> int:
-    if zone.isdigit():
+    if zone.isascii() and zone.isdigit() and len(zone) <= 10 and int(zone) <= 0xFFFFFFFF:
         return int(zone)
     try:
         return socket.if_nametoindex(zone)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: NUL, or a character no name can have
         raise AddressError(f"no network interface is called {zone!r}") from error

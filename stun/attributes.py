@@ -1,7 +1,7 @@
 """Every attribute this project speaks, by its RFC name, and the registry of them.
 
 RFC 8489 §18.3, RFC 8656 §18, RFC 6062 §6.2, RFC 5780 §7, RFC 8445 §16.1,
-RFC 7635 §6, RFC 8016 §4, RFC 3489 §11.2, and what is used without an RFC.
+RFC 7635 §6, RFC 7982 §3, RFC 8016 §4, RFC 3489 §11.2, and what is used without an RFC.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ANY_OCTETS = codec.octets(0, 0xFFFC)
 
 # RFC 8489, comprehension-required
 MAPPED_ADDRESS: AttributeType[Address] = _attribute(0x0001, "MAPPED-ADDRESS", _ADDRESS)
-USERNAME: AttributeType[str] = _attribute(0x0006, "USERNAME", codec.text(509))
+USERNAME: AttributeType[str] = _attribute(0x0006, "USERNAME", codec.text(508))
 MESSAGE_INTEGRITY = _attribute(0x0008, "MESSAGE-INTEGRITY", codec.octets(20, 20))
 ERROR_CODE = _attribute(0x0009, "ERROR-CODE", (values.encode_error, values.decode_error))
 UNKNOWN_ATTRIBUTES = _attribute(
@@ -89,7 +89,7 @@ ADDITIONAL_ADDRESS_FAMILY: AttributeType[Family] = _attribute(
 ADDITIONAL_ADDRESS_FAMILY_DRAFT: AttributeType[Family] = _attribute(
     0x8032, "ADDITIONAL-ADDRESS-FAMILY (draft)", _FAMILY
 )
-"""The number it had in draft-ietf-tram-turnbis and has in coturn to this day."""
+"""The number it had in draft-ietf-tram-turnbis, and in coturn until late in 2025 (Debian's too)."""
 ADDRESS_ERROR_CODE = _attribute(
     0x8001,
     "ADDRESS-ERROR-CODE",
@@ -111,6 +111,13 @@ RESPONSE_ORIGIN: AttributeType[Address] = _attribute(0x802B, "RESPONSE-ORIGIN", 
 OTHER_ADDRESS: AttributeType[Address] = _attribute(0x802C, "OTHER-ADDRESS", _ADDRESS)
 SOURCE_ADDRESS: AttributeType[Address] = _attribute(0x0004, "SOURCE-ADDRESS", _ADDRESS)
 CHANGED_ADDRESS: AttributeType[Address] = _attribute(0x0005, "CHANGED-ADDRESS", _ADDRESS)
+
+# RFC 7982
+TRANSACTION_TRANSMIT_COUNTER = _attribute(
+    0x8025,
+    "TRANSACTION_TRANSMIT_COUNTER",
+    (values.encode_transmit_counter, values.decode_transmit_counter),
+)
 
 # RFC 8445
 PRIORITY: AttributeType[int] = _attribute(0x0024, "PRIORITY", codec.integer(4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stun.address import Address, Family
 from stun.attribute import Decoder, Encoder
-from stun.constants import MAGIC_COOKIE_BYTES
+from stun.constants import MAGIC_COOKIE_BYTES, TRANSACTION_ID_SIZE
 from stun.errors import DecodeError, EncodeError
 
 _PACKED_SIZES = {Family.IPV4: 4, Family.IPV6: 16}
@@ -12,7 +12,7 @@ _PACKED_SIZES = {Family.IPV4: 4, Family.IPV6: 16}
 
 def encode_address(value: Address, _transaction_id: bytes) -> bytes:
     """Write the MAPPED-ADDRESS form (RFC 8489 §14.1)."""
-    return b"\0" + bytes((value.family,)) + value.port.to_bytes(2, "big") + value.packed
+    return bytes((0, value.family)) + encode_unsigned(value.port, 2) + value.packed
 
 
 def decode_address(value: bytes, _transaction_id: bytes) -> Address:
@@ -28,6 +28,8 @@ def decode_address(value: bytes, _transaction_id: bytes) -> Address:
 
 def encode_xor_address(value: Address, transaction_id: bytes) -> bytes:
     """Write the XOR-MAPPED-ADDRESS form (RFC 8489 §14.2)."""
+    if len(value.packed) == 16 and len(transaction_id) != TRANSACTION_ID_SIZE:
+        raise EncodeError("an IPv6 address is XORed with a transaction id of 12 bytes")
     return _xor(encode_address(value, transaction_id), transaction_id)
 
 
@@ -51,7 +53,7 @@ def text(limit: int) -> tuple[Encoder[str], Decoder[str]]:
     """
 
     def encode(value: str, _transaction_id: bytes) -> bytes:
-        data = value.encode()
+        data = encode_text(value)
         if len(data) > limit:
             raise EncodeError(f"text of {len(data)} bytes is longer than {limit}")
         return data
@@ -71,10 +73,7 @@ def integer(size: int) -> tuple[Encoder[int], Decoder[int]]:
     """Code an unsigned integer of `size` bytes, nothing else."""
 
     def encode(value: int, _transaction_id: bytes) -> bytes:
-        try:
-            return value.to_bytes(size, "big")
-        except OverflowError as error:
-            raise EncodeError(f"{value} does not fit {size} bytes") from error
+        return encode_unsigned(value, size)
 
     def decode(value: bytes, _transaction_id: bytes) -> int:
         check_size(value, size)
@@ -87,10 +86,7 @@ def leading_integer(size: int) -> tuple[Encoder[int], Decoder[int]]:
     """Code an unsigned integer of `size` bytes, then zeros up to 4 that a receiver ignores."""
 
     def encode(value: int, _transaction_id: bytes) -> bytes:
-        try:
-            return value.to_bytes(size, "big") + bytes(4 - size)
-        except OverflowError as error:
-            raise EncodeError(f"{value} does not fit {size} bytes") from error
+        return encode_unsigned(value, size) + bytes(4 - size)
 
     def decode(value: bytes, _transaction_id: bytes) -> int:
         check_size(value, 4)
@@ -145,6 +141,22 @@ def decode_family_number(number: int) -> Family:
         return Family(number)
     except ValueError as error:
         raise DecodeError(f"0x{number:02x} is no address family") from error
+
+
+def encode_unsigned(value: int, size: int) -> bytes:
+    """Write an unsigned integer of `size` bytes, or raise `EncodeError`."""
+    try:
+        return value.to_bytes(size, "big")
+    except OverflowError as error:
+        raise EncodeError(f"{value} does not fit {size} bytes") from error
+
+
+def encode_text(value: str) -> bytes:
+    """Write UTF-8, or raise `EncodeError` at a lone surrogate."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise EncodeError(f"text has a lone surrogate at {error.start}") from error
 
 
 def check_size(value: bytes, size: int) -> None:

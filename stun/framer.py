@@ -64,7 +64,13 @@ class StreamFramer:
         return frame
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Take bytes and return every frame that is whole now; see `feed`, `next_frame`."""
+        """Take bytes and return every frame that is whole now; see `feed`, `next_frame`.
+
+        Raises:
+            DecodeError: as `next_frame`; whole frames before the bad bytes are lost with it, so
+                who wants them calls `feed` and `next_frame`.
+
+        """
         self.feed(data)
         frames = []
         while (frame := self.next_frame()) is not None:

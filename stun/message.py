@@ -35,6 +35,7 @@ _FINGERPRINT_XOR = 0x5354554E
 _FINGERPRINT_SIZE = 8
 _MESSAGE_INTEGRITY = IntegrityAlgorithm.SHA1.attribute_code
 _MESSAGE_INTEGRITY_SHA256 = IntegrityAlgorithm.SHA256.attribute_code
+_INTEGRITY = frozenset({_MESSAGE_INTEGRITY, _MESSAGE_INTEGRITY_SHA256})
 _TYPE_AND_LENGTH = struct.Struct("!HH")
 
 MAX_MESSAGE_SIZE = HEADER_SIZE + 0xFFFC
@@ -73,7 +74,7 @@ class Message:
         return cls(method, message_class, transaction_id, tuple(attributes))
 
     @classmethod
-    def decode(cls, data: bytes) -> Message:
+    def decode(cls, data: bytes | bytearray | memoryview) -> Message:
         """Read one whole message.
 
         Raises:
@@ -81,6 +82,7 @@ class Message:
                 FINGERPRINT is there and wrong.
 
         """
+        data = bytes(data)  # costs nothing unless it is a view or a bytearray
         if len(data) < HEADER_SIZE:
             raise DecodeError(f"{len(data)} bytes are fewer than a STUN header's {HEADER_SIZE}")
         message_type, length = _TYPE_AND_LENGTH.unpack_from(data)
@@ -92,9 +94,9 @@ class Message:
         return cls(
             _method_of(message_type),
             MessageClass(message_type & CLASS_MASK),
-            bytes(data[4:20] if classic else data[8:20]),
+            data[4:20] if classic else data[8:20],
             _decode_attributes(data),
-            bytes(data),
+            data,
         )
 
     @property
@@ -145,7 +147,8 @@ class Message:
             fingerprint: append FINGERPRINT last.
 
         Raises:
-            EncodeError: the message would be larger than its length field can say.
+            EncodeError: the message would be larger than its length field can say, or a
+                number in it does not fit its field.
 
         """
         parts = [b"", self.transaction_id]
@@ -153,8 +156,11 @@ class Message:
             parts.insert(1, MAGIC_COOKIE_BYTES)
         elif len(self.transaction_id) != CLASSIC_TRANSACTION_ID_SIZE:
             raise EncodeError("a transaction id has 12 bytes (16 in RFC 3489)")
-        for code, value in self.attributes:
-            parts += (_TYPE_AND_LENGTH.pack(code, len(value)), value, pad(len(value)))
+        try:
+            for code, value in self.attributes:
+                parts += (_TYPE_AND_LENGTH.pack(code, len(value)), value, pad(len(value)))
+        except struct.error as error:
+            raise EncodeError("an attribute's code or length does not fit 16 bits") from error
         body = b"".join(parts)  # all but the first four bytes of the message
         message_type = _message_type(self.method, self.message_class)
         for algorithm, key in sorted(sign, key=lambda pair: pair[0].digest_size):
@@ -172,10 +178,14 @@ class Message:
         """Check the integrity attribute of that algorithm against `key`, in constant time.
 
         A truncated MESSAGE-INTEGRITY-SHA256 is accepted from 16 bytes on, in
-        multiples of 4 (RFC 8489 §14.6). False when the attribute is missing.
+        multiples of 4 (RFC 8489 §14.6). False when the attribute is missing, or stands
+        where it does not count.
         """
-        found = _find(self.raw, algorithm.attribute_code)
-        if found is None:
+        wanted = algorithm.attribute_code
+        if not any(code == wanted for code, _ in self.attributes):
+            return False
+        found = _find(self.raw, wanted)
+        if found is None:  # a message that was made here, not decoded
             return False
         offset, value = found
         if not algorithm.accepts_length(len(value)):
@@ -188,6 +198,8 @@ class Message:
 
 
 def _message_type(method: int, message_class: MessageClass) -> int:
+    if not 0 <= method <= 0xFFF:
+        raise EncodeError(f"method 0x{method:x} does not fit 12 bits")
     # RFC 8489 §5, figure 3: the class bits C1 and C0 stand between the method's bits.
     return (method & 0x000F) | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | message_class
 
@@ -219,12 +231,12 @@ def _decode_attributes(data: bytes) -> tuple[RawAttribute, ...]:
             raise DecodeError(f"attribute 0x{code:04x} of {length} bytes runs past the message")
         if code == _FINGERPRINT:
             _check_fingerprint(data, offset, length)
-            attributes.append((code, bytes(data[start : start + length])))
+            attributes.append((code, data[start : start + length]))
             break  # RFC 8489 §14.7: it must be the last attribute
         # RFC 8489 §14.5, §14.6: only these two count once the message is signed.
         if not signed or (signed == _MESSAGE_INTEGRITY and code == _MESSAGE_INTEGRITY_SHA256):
-            attributes.append((code, bytes(data[start : start + length])))
-            if code in {_MESSAGE_INTEGRITY, _MESSAGE_INTEGRITY_SHA256}:
+            attributes.append((code, data[start : start + length]))
+            if code in _INTEGRITY:
                 signed = code
         offset = start + length + (-length % 4)
     return tuple(attributes)

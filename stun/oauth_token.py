@@ -50,11 +50,15 @@ def seal_token(token: Token, key: bytes, nonce: bytes, server_name: str) -> byte
         server_name: THIRD-PARTY-AUTHORIZATION's value.
 
     Raises:
-        EncodeError: the MAC key is longer than its length field can say.
+        EncodeError: a number or the MAC key does not fit its field, or the nonce is not 12 bytes.
 
     """
     if len(token.mac_key) > 0xFFFF:
         raise EncodeError("the mac_key is too long")
+    if len(nonce) != NONCE_SIZE:
+        raise EncodeError(f"the nonce has {NONCE_SIZE} bytes, not {len(nonce)}")
+    if not (0 <= token.timestamp < 1 << 48 and 0 <= token.lifetime < 1 << 32):
+        raise EncodeError("the timestamp or the lifetime does not fit the token")
     fraction = int((token.timestamp % 1) * _FRACTIONS)
     timestamp = int(token.timestamp) << 16 | fraction
     block = (

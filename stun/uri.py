@@ -81,6 +81,8 @@ def _split(text: str, authority: str) -> tuple[str, int | None]:
         host, bracket, rest = authority[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise UriError(f"{text!r}: an IPv6 address stands in brackets, then :port")
+        if "%" in host:  # ipaddress would take one
+            raise UriError(f"{text!r}: an address in a URI has no zone (RFC 3986 §3.2.2)")
         try:
             ipaddress.IPv6Address(host)
         except ValueError as error:
@@ -97,7 +99,7 @@ def _split(text: str, authority: str) -> tuple[str, int | None]:
 def _port(text: str, port: str | None) -> int | None:
     if port is None:
         return None
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 0xFFFF):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 0xFFFF):
         raise UriError(f"{text!r}: {port!r} is not a port")
     return int(port)
 

@@ -6,8 +6,11 @@ import attrs
 
 from stun.address import Family
 from stun.attribute import pad
-from stun.codec import check_size, decode_family_number
+from stun.codec import check_size, decode_family_number, encode_text, encode_unsigned
 from stun.errors import DecodeError, EncodeError
+
+_REASON_LIMIT = 509
+"""Bytes of a reason phrase that may be sent (RFC 8489 §14.8)."""
 
 
 @attrs.frozen(slots=True)
@@ -19,11 +22,14 @@ class Error:
 
 
 def encode_error(value: Error, _transaction_id: bytes) -> bytes:
-    """Write ERROR-CODE."""
+    """Write ERROR-CODE; a longer reason phrase is cut, between two characters."""
     hundreds, number = divmod(value.code, 100)
     if not 3 <= hundreds <= 6:
         raise EncodeError(f"error code {value.code} is not within 300-699")
-    return bytes((0, 0, hundreds, number)) + value.reason.encode()[:509]
+    reason = encode_text(value.reason)
+    if len(reason) > _REASON_LIMIT:
+        reason = reason[:_REASON_LIMIT].decode(errors="ignore").encode()
+    return bytes((0, 0, hundreds, number)) + reason
 
 
 def decode_error(value: bytes, _transaction_id: bytes) -> Error:
@@ -81,7 +87,7 @@ def encode_password_algorithms(value: tuple[PasswordAlgorithm, ...], _tid: bytes
     parts = []
     for algorithm in value:
         size = len(algorithm.parameters)
-        parts.append(algorithm.number.to_bytes(2, "big") + size.to_bytes(2, "big"))
+        parts.append(encode_unsigned(algorithm.number, 2) + encode_unsigned(size, 2))
         parts.append(algorithm.parameters + pad(size))
     return b"".join(parts)
 
@@ -139,6 +145,12 @@ def decode_change_request(value: bytes, _transaction_id: bytes) -> ChangeRequest
 class Icmp:
     """ICMP: why a datagram to a peer was dropped (RFC 8656 §18.13).
 
+    Figure 11 draws the type 7 bits wide and the code 9, the text says nothing of widths, and no
+    erratum is known. Of those who implement it some follow the figure (stun-rs), others take
+    ICMP's own 8 and 8 (turn-proto, openvocs); coturn, pion and browsers do not at all. The
+    figure is all that is specified, so it counts: every type that may be relayed (3 and 11, or
+    1 to 3 of ICMPv6) fits 7 bits, and the code's byte is where the others look for it.
+
     Attributes:
         type: ICMP type, 0-127 (the field has 7 bits).
         code: ICMP code, 0-511 (9 bits).
@@ -156,7 +168,7 @@ def encode_icmp(value: Icmp, _transaction_id: bytes) -> bytes:
     if not (0 <= value.type < 1 << 7 and 0 <= value.code < 1 << 9):
         raise EncodeError(f"ICMP type {value.type}, code {value.code} do not fit 7 and 9 bits")
     type_and_code = value.type << 9 | value.code
-    return b"\0\0" + type_and_code.to_bytes(2, "big") + value.data.to_bytes(4, "big")
+    return b"\0\0" + type_and_code.to_bytes(2, "big") + encode_unsigned(value.data, 4)
 
 
 def decode_icmp(value: bytes, _transaction_id: bytes) -> Icmp:
@@ -168,7 +180,7 @@ def decode_icmp(value: bytes, _transaction_id: bytes) -> Icmp:
 
 def encode_unknown_attributes(value: tuple[int, ...], _transaction_id: bytes) -> bytes:
     """Write UNKNOWN-ATTRIBUTES (RFC 8489 §14.13)."""
-    return b"".join(code.to_bytes(2, "big") for code in value)
+    return b"".join(encode_unsigned(code, 2) for code in value)
 
 
 def decode_unknown_attributes(value: bytes, _transaction_id: bytes) -> tuple[int, ...]:
@@ -187,3 +199,28 @@ def decode_even_port(value: bytes, _transaction_id: bytes) -> bool:
     """Read EVEN-PORT (RFC 8656 §18.7)."""
     check_size(value, 1)
     return bool(value[0] & 0x80)
+
+
+@attrs.frozen(slots=True)
+class TransmitCounter:
+    """TRANSACTION_TRANSMIT_COUNTER: which transmission this is (RFC 7982 §3).
+
+    Attributes:
+        requests: how often the request had been sent, this time included; 1 to 255.
+        responses: how often it had been answered, this time included; 0 in a request.
+
+    """
+
+    requests: int
+    responses: int = 0
+
+
+def encode_transmit_counter(value: TransmitCounter, _transaction_id: bytes) -> bytes:
+    """Write TRANSACTION_TRANSMIT_COUNTER."""
+    return b"\0\0" + encode_unsigned(value.requests, 1) + encode_unsigned(value.responses, 1)
+
+
+def decode_transmit_counter(value: bytes, _transaction_id: bytes) -> TransmitCounter:
+    """Read TRANSACTION_TRANSMIT_COUNTER."""
+    check_size(value, 4)
+    return TransmitCounter(value[2], value[3])

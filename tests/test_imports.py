@@ -35,6 +35,12 @@ def test_package_imports_only_those_below_it(package: str) -> None:
         assert others <= ALLOWED[package], path
 
 
+def test_stun_knows_no_clock_no_randomness_and_no_io() -> None:
+    forbidden = {"trio", "asyncio", "time", "datetime", "random", "secrets", "os", "ssl", "select"}
+    for path in (ROOT / "stun").glob("*.py"):
+        assert not {name.partition(".")[0] for name in imported(path)} & forbidden, path
+
+
 def test_core_knows_neither_sockets_nor_trio() -> None:
     for path in (ROOT / "turnd" / "core").glob("*.py"):
         for name in imported(path):

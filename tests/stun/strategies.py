@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stun import Address, Error, Family, Message, MessageClass, Method
 from stun import attributes as a
 from stun.attribute import AttributeType
-from stun.values import AddressError, ChangeRequest, Icmp, PasswordAlgorithm
+from stun.values import AddressError, ChangeRequest, Icmp, PasswordAlgorithm, TransmitCounter
 
 ports = st.integers(0, 0xFFFF)
 # Mapped addresses are left out: they become the IPv4 address they stand for elsewhere.
@@ -57,6 +57,9 @@ VALUES: dict[AttributeType[Any], st.SearchStrategy[Any]] = {
     a.OTHER_ADDRESS: addresses,
     a.SOURCE_ADDRESS: addresses,
     a.CHANGED_ADDRESS: addresses,
+    a.TRANSACTION_TRANSMIT_COUNTER: st.builds(
+        TransmitCounter, st.integers(0, 255), st.integers(0, 255)
+    ),
     a.PRIORITY: st.integers(0, 2**32 - 1),
     a.USE_CANDIDATE: st.just(True),
     a.ICE_CONTROLLED: st.integers(0, 2**64 - 1),

@@ -1,8 +1,11 @@
+from collections.abc import Callable
+
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stun import DecodeError
+from stun import DecodeError, EncodeError
 from stun.credentials import SecurityFeature, nonce_features, nonce_prefix
 from stun.oauth_token import Token, open_token, seal_token
 from stun.opaque_string import PreparationError, opaque_string, saslprep
@@ -70,6 +73,52 @@ def test_opaque_string_examples_of_rfc_8265(text: str, prepared: str) -> None:
 def test_opaque_string_forbids(text: str) -> None:
     with pytest.raises(PreparationError):
         opaque_string(text)
+
+
+any_text = st.text(st.characters(), max_size=12) | st.text(
+    st.sampled_from("aZ 1\u00ad\u0627\u05d0\u0300\u0660\u3000\ufdfa\u1e9b\u0323"), max_size=6
+)
+
+
+@pytest.mark.parametrize("prepare", [opaque_string, saslprep])
+@given(text=any_text)
+def test_any_text_is_prepared_for_good_or_refused(prepare: Callable[[str], str], text: str) -> None:
+    try:
+        prepared = prepare(text)
+    except PreparationError:
+        return
+    prepared.encode()
+    assert prepare(prepared) == prepared
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        Token(b"", -1.0, 1),
+        Token(b"", float(2**48), 1),
+        Token(b"", float("inf"), 1),
+        Token(b"", float("nan"), 1),
+        Token(b"", 1.0, 2**32),
+        Token(b"", 1.0, -1),
+        Token(bytes(2**16), 1.0, 1),
+    ],
+)
+def test_token_whose_numbers_do_not_fit_is_refused(token: Token) -> None:
+    with pytest.raises(EncodeError):
+        seal_token(token, KEY, NONCE, "a.example")
+
+
+def test_token_wants_a_nonce_of_twelve_bytes() -> None:
+    with pytest.raises(EncodeError):
+        seal_token(Token(b"", 1.0, 1), KEY, bytes(8), "a.example")
+
+
+def test_token_timestamp_counts_64000ths_of_a_second() -> None:
+    # RFC 7635 §6.2, taken apart by hand: length and nonce, then AES-GCM over the block.
+    sealed = seal_token(Token(b"mac", 5.5, 60), KEY, NONCE, "a.example")
+    assert sealed[:14] == b"\0\x0c" + NONCE
+    block = AESGCM(KEY).decrypt(NONCE, sealed[14:], b"a.example")
+    assert block == b"\0\3mac" + bytes.fromhex("000000000005 7d00 0000003c")
 
 
 @given(

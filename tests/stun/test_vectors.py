@@ -100,6 +100,7 @@ def test_sha256_request_of_rfc_8489_appendix_b_verifies() -> None:
     assert message.get(a.PASSWORD_ALGORITHM) == SHA256
     nonce = message.get(a.NONCE)
     assert nonce == b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA"
+    # The example counts its bits from the right; §9.2 and §18.1 from the left, and they rule.
     assert nonce_features(nonce) == SecurityFeature(0x000002)
     key = long_term_key_sha256(USERNAME, "example.org", "TheMatrIX")
     assert message.verify(IntegrityAlgorithm.SHA256, key)
