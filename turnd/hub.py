@@ -236,4 +236,8 @@ class Hub:
             wait = max(self._timer_deadline - self._clock(), 0)
             with trio.move_on_after(wait) as self._timer:
                 await trio.sleep_forever()
-            self._perform(self._server.on_deadline(self._clock()))
+            try:
+                self._perform(self._server.on_deadline(self._clock()))
+            except Exception:
+                # What failed is not tried again; the core has put the others back.
+                log.exception("timer-failed")

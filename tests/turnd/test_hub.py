@@ -16,6 +16,7 @@ from stun import attributes as a
 from tests.turnd.core.kit import CLIENT, SERVER, UDP, Client, World
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.outputs import AllocationClosed, Output, RequestDropped
+from turnd.core.tables import Traffic
 from turnd.hub import MAXIMUM_LOADS, Hub, Links
 
 
@@ -169,6 +170,29 @@ async def test_failure_of_one_session_ends_that_session_alone(
         assert not setup.world.server.has_allocation(victim.five_tuple)
         expected = [] if transport is Transport.UDP else [victim.five_tuple]
         assert setup.wires.closed == expected
+
+
+async def test_failure_of_an_end_does_not_keep_the_others_alive(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as setup:
+        for port in (1, 2, 3):
+            allocate(setup, setup.world.client(port))
+        tables = setup.world.tables
+        close = tables.close_allocation
+
+        def break_down_once(allocation: int) -> Traffic:
+            if allocation == 1:
+                raise ZeroDivisionError
+            return close(allocation)
+
+        monkeypatch.setattr(tables, "close_allocation", break_down_once)
+        with structlog.testing.capture_logs() as logs:
+            await trio.sleep(601)
+        assert [entry["event"] for entry in logs] == ["timer-failed"]
+        assert setup.world.server.allocation_count == 0
+        closed = [o for o in setup.events.outputs if isinstance(o, AllocationClosed)]
+        assert {each.allocation for each in closed} == {2, 3}
 
 
 async def test_ports_take_what_they_are_for() -> None:

@@ -106,6 +106,10 @@ class Authenticator:
         algorithm = IntegrityAlgorithm.SHA256 if sha256_integrity else IntegrityAlgorithm.SHA1
         by_sha256 = algorithm_named == SHA256
         matched, key = _verify(message, algorithm, credential or _DUMMY, by_sha256)
+        # RFC 8489 §14.6: 32 bytes unless the usage says that fewer will do; TURN does not.
+        digest = message.get(a.MESSAGE_INTEGRITY_SHA256)
+        if digest is not None and len(digest) != IntegrityAlgorithm.SHA256.digest_size:
+            matched = None
         if credential is None or matched is None or not self._takes(algorithm_named):
             detail = "unknown or expired user" if credential is None else "wrong password"
             raise self._challenge(ErrorCode.UNAUTHENTICATED, message, five_tuple, wall_time, detail)

@@ -47,7 +47,7 @@ from turnd.core.rate_limit import PrefixRateLimit
 from turnd.core.refresh import handle_refresh
 from turnd.core.request import RejectionError, Request
 from turnd.core.settings import Settings
-from turnd.core.state import RandomBytes, State
+from turnd.core.state import DeadlineKey, RandomBytes, State
 from turnd.core.tables import Tables, TcpRelay
 from turnd.core.tcp_allocation import (
     connection_closed,
@@ -211,14 +211,24 @@ class TurnServer:
     def on_deadline(self, now: float) -> list[Output]:
         """End what has run out."""
         outputs: list[Output] = []
-        for key in self._state.deadlines.pop_due(now):
-            if key[0] == "relay":
-                outputs += self._relay_due(key[1], key, now)
-            elif key[0] == "reservation":
-                self._state.end_reservation(key[1])
-            else:
-                outputs += connection_due(self._state, key[1])
+        due = self._state.deadlines.pop_due(now)
+        while due:
+            key = due.pop(0)
+            try:
+                outputs += self._end(key, now)
+            except Exception:
+                for other in due:  # one that fails must not keep the others alive for ever
+                    self._state.deadlines.set(other, now)
+                raise
         return outputs
+
+    def _end(self, key: DeadlineKey, now: float) -> list[Output]:
+        if key[0] == "relay":
+            return self._relay_due(key[1], key, now)
+        if key[0] == "reservation":
+            self._state.end_reservation(key[1])
+            return []
+        return connection_due(self._state, key[1])
 
     def peer_connected(self, connection_id: int, now: float) -> list[Output]:
         """Take note that a Connect's connection stands (RFC 6062 §5.2)."""

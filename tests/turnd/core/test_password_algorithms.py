@@ -91,10 +91,11 @@ def test_nonce_of_another_list_of_algorithms_is_stale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "code"), [(16, 0), (20, 0), (28, 0), (32, 0), (12, 401), (18, 401), (36, 401)]
+    ("length", "code"),
+    [(32, 0), (28, 401), (20, 401), (16, 401), (12, 400), (18, 401), (36, 400)],
 )
-def test_truncated_sha256_integrity_counts_from_16_bytes_on(length: int, code: int) -> None:
-    # RFC 8489 §14.6; computed here by hand.
+def test_sha256_integrity_counts_at_its_full_length_alone(length: int, code: int) -> None:
+    # RFC 8489 §14.6: truncation is for usages that allow it. Computed here by hand.
     client = World().client()
     client.learn_nonce()
     client.sha256 = True

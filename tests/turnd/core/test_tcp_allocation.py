@@ -337,3 +337,19 @@ def test_failure_told_late_ends_a_pending_connection_in_silence() -> None:
     assert world.advance(60) == []
     assert world.server.peer_connected(number, world.now) == []
     assert world.tcp_relay.calls[-1] == ("close", number)
+
+
+def test_tcp_relay_that_ended_is_not_reached_under_either_name() -> None:
+    from turnd.core.peer_policy import PeerPolicy
+
+    public = Address.parse("203.0.113.5").packed
+    world = World(
+        relay_ips=(RelayIp(RELAY_IP, public),),
+        policy=PeerPolicy(relay_ips=frozenset({RELAY_IP, public})),
+    )
+    one, two = control(world, 1), control(world, 2, "bob")
+    relayed = world.tcp_relay.relays[2]
+    two.refresh(0)
+    for peer in (relayed.public, relayed.local):
+        assert one.request(Method.CONNECT, peers=[peer]).code == 403
+    assert not world.tcp_relay.calls
