@@ -12,7 +12,7 @@ enum { MAX_PIDS = 16 };
 struct options {
     const char *mode;
     struct sockaddr_in server;
-    struct in_addr local; /* clients and peers live on another loopback address than relays, so
+    struct in_addr local; /* the first address of clients and peers, another than the relays', so
                              that neither takes the other's port */
     const char *user;
     const char *password;
@@ -23,18 +23,27 @@ struct options {
     double warmup;         /* how long the load runs before it */
     int up, down;          /* client to peer, peer to client */
     int indications;       /* Send and Data indications, no channels */
+    int burst;             /* packets of one flow in a row before the next flow's turn */
+    int segment;           /* send the packets of a burst as one UDP_SEGMENT send */
     int outstanding;       /* requests in flight, in the modes of requests */
     int pids[MAX_PIDS];    /* the server's processes */
     int pid_count;
 };
 
-/* A client and its peer: the client's socket is connected to the server, the peer's to the relay. */
+/* A socket on a port of every local address. All clients share one and all peers another: flows
+ * differ in their address (IP_PKTINFO), so that ten thousand need no more descriptors than one, and
+ * one system call sends for many of them. */
+struct end {
+    int fd;
+    uint16_t port; /* network order */
+};
+
+/* A client and its peer, on the same address and the ports of the two ends. */
 struct flow {
-    int client;
-    int peer;
-    struct sockaddr_in peer_address;
+    struct in_addr address;
     struct sockaddr_in relayed;
     struct credential credential;
+    uint16_t channel;
 };
 
 void die(const char *what) __attribute__((noreturn));
@@ -52,11 +61,26 @@ double own_cpu(void);
 int open_socket(const struct options *options, const struct sockaddr_in *remote,
                 struct sockaddr_in *bound);
 
-/* Allocate; dies if the server does not grant it. */
-void open_allocation(const struct options *options, struct flow *flow);
+/* Open such a socket; it tells packets apart by IP_PKTINFO and takes them merged (UDP_GRO). */
+void open_end(struct end *end);
 
-/* The peer's socket, a permission for it and, unless indications are asked for, a channel. */
-void open_peer(const struct options *options, struct flow *flow, uint16_t channel);
+/* The address of a flow's client (its port that of the clients' end) or peer. */
+struct sockaddr_in address_of(const struct flow *flow, const struct end *end);
+
+/* Name the source of a message that leaves an end: room for IP_PKTINFO and UDP_SEGMENT (0: none).
+ * Returns what of the room is used. */
+enum { CONTROL_MAX = 64 };
+size_t write_control(uint8_t control[CONTROL_MAX], struct in_addr source, uint16_t segment);
+
+/* The flows, each with an address, nothing asked for yet. */
+struct flow *new_flows(const struct options *options);
+
+/* Allocate; dies if the server does not grant it. */
+void open_allocation(const struct options *options, struct flow *flow, const struct end *clients);
+
+/* A channel to the peer or, if indications are asked for, a permission. */
+void open_peer(const struct options *options, struct flow *flow, const struct end *clients,
+               const struct end *peers);
 
 /* The modes; each prints one line of JSON. */
 void run_traffic(const struct options *options);

@@ -18,9 +18,10 @@ static const char HELP[] =
     "  allocate  cycles of 401, Allocate, Refresh(0), each from a new port\n"
     "  idle      make the allocations, print, and hold them until stdin ends\n"
     "options:\n"
-    "  --server IP:PORT  --user NAME  --password TEXT  --local IP (127.0.0.2)\n"
+    "  --server IP:PORT  --user NAME  --password TEXT  --local IP (the first; 127.2.0.1)\n"
     "  --allocations N (16)  --payload BYTES (160)  --direction up|down|both (up)\n"
     "  --framing channel|indication (channel)  --rate PACKETS_PER_SECOND (0: flood)\n"
+    "  --burst N (1: packets of a flow in a row)  --segment (a burst is one UDP_SEGMENT send)\n"
     "  --seconds S (3)  --warmup S (0.5)  --outstanding N (64)\n"
     "  --pid PID (repeat: the server's processes, for its CPU time)\n";
 
@@ -79,6 +80,8 @@ static void set(struct options *options, int option) {
     case 'r': options->rate = number(optarg); break;
     case 't': options->seconds = number(optarg); break;
     case 'w': options->warmup = number(optarg); break;
+    case 'k': options->burst = (int)number(optarg); break;
+    case 'g': options->segment = 1; break;
     case 'o': options->outstanding = (int)number(optarg); break;
     case 'd': set_direction(options, optarg); break;
     case 'f': set_framing(options, optarg); break;
@@ -104,7 +107,8 @@ int main(int argc, char **argv) {
         {"allocations", 1, 0, 'n'}, {"payload", 1, 0, 'b'}, {"rate", 1, 0, 'r'},
         {"seconds", 1, 0, 't'},   {"warmup", 1, 0, 'w'},    {"outstanding", 1, 0, 'o'},
         {"direction", 1, 0, 'd'}, {"framing", 1, 0, 'f'},   {"local", 1, 0, 'l'},
-        {"pid", 1, 0, 'P'},       {"help", 0, 0, 'h'},      {0, 0, 0, 0},
+        {"burst", 1, 0, 'k'},     {"segment", 0, 0, 'g'},   {"pid", 1, 0, 'P'},
+              {"help", 0, 0, 'h'},      {0, 0, 0, 0},
     };
     static const struct {
         const char *name;
@@ -113,8 +117,8 @@ int main(int argc, char **argv) {
                  {"allocate", run_allocate}, {"idle", run_idle}};
     struct options options = {.user = "bench", .password = "bench", .allocations = 16,
                               .payload = 160, .seconds = 3, .warmup = 0.5, .up = 1,
-                              .outstanding = 64};
-    inet_pton(AF_INET, "127.0.0.2", &options.local);
+                              .outstanding = 64, .burst = 1};
+    inet_pton(AF_INET, "127.2.0.1", &options.local);
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         set(&options, option);
@@ -123,8 +127,8 @@ int main(int argc, char **argv) {
         usage("one mode was expected");
     }
     options.mode = argv[optind];
-    if (options.allocations < 1 || options.outstanding < 1) {
-        usage("--allocations and --outstanding are at least 1");
+    if (options.allocations < 1 || options.outstanding < 1 || options.burst < 1) {
+        usage("--allocations, --outstanding and --burst are at least 1");
     }
     if (strcmp(options.mode, "direct") != 0 && options.server.sin_port == 0) {
         usage("--server is needed");

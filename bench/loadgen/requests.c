@@ -240,15 +240,17 @@ void run_allocate(const struct options *options) {
 
 void run_idle(const struct options *options) {
     struct tally tally;
+    struct flow *flows = new_flows(options);
+    struct end clients;
+    open_end(&clients);
     start(&tally, options);
     for (int i = 0; i < options->allocations; i++) {
-        struct flow flow = {.client = -1};
-        open_allocation(options, &flow);
+        open_allocation(options, &flows[i], &clients);
         tally.done++;
     }
     print(&tally, options);
     fflush(stdout);
-    /* The sockets stay open while the reader of that line measures. */
+    /* The socket stays open while the reader of that line measures. */
     while (getchar() != EOF) {
     }
 }

@@ -40,9 +40,11 @@ void stun_begin(struct message *message, uint16_t type) {
     write_u16(message->bytes, type);
     write_u16(message->bytes + 2, 0);
     write_u32(message->bytes + 4, MAGIC_COOKIE);
-    fill_transaction_id(message->bytes + 8);
+    stun_renew(message);
     message->size = STUN_HEADER;
 }
+
+void stun_renew(struct message *message) { fill_transaction_id(message->bytes + 8); }
 
 void stun_add(struct message *message, uint16_t type, const void *value, size_t size) {
     size_t padded = (size + 3) & ~(size_t)3;

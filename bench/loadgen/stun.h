@@ -31,6 +31,7 @@ enum {
     ATTR_NONCE = 0x0015,
     ATTR_XOR_RELAYED_ADDRESS = 0x0016,
     ATTR_REQUESTED_TRANSPORT = 0x0019,
+    ATTR_XOR_MAPPED_ADDRESS = 0x0020,
 };
 
 /* A message under construction; `size` is what is filled of `bytes`. */
@@ -60,6 +61,9 @@ void write_u32(uint8_t *to, uint32_t value);
 
 /* Begin a message of this type with a new transaction ID. */
 void stun_begin(struct message *message, uint16_t type);
+
+/* Give a message another transaction ID, as each request needs one. */
+void stun_renew(struct message *message);
 void stun_add(struct message *message, uint16_t type, const void *value, size_t size);
 void stun_add_u32(struct message *message, uint16_t type, uint32_t value);
 void stun_add_address(struct message *message, uint16_t type, const struct sockaddr_in *address);
