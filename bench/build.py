@@ -1,4 +1,4 @@
-"""Builds the load generator from its C sources whenever they are newer than the program."""
+"""Builds the programs in C, whenever their sources are newer than they are."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ _LIBRARIES = ("-lcrypto", "-lm")
 
 
 class BuildError(Exception):
-    """The load generator did not compile; the message is the compiler's."""
+    """A program did not compile; the message is the compiler's."""
 
 
 def build_load_generator() -> Path:
@@ -21,8 +21,20 @@ def build_load_generator() -> Path:
     Raises:
         BuildError: gcc is missing or fails (libssl-dev is needed for libcrypto's headers).
     """
-    program = BUILD / "loadgen"
-    sources = sorted(SOURCES.glob("*.[ch]"))
+    return _build("loadgen", sorted(SOURCES.glob("*.[ch]")))
+
+
+def build_bare_relay() -> Path:
+    """Compile the bare relay if need be and return the program's path.
+
+    Raises:
+        BuildError: as for the load generator.
+    """
+    return _build("bare_relay", [HERE / "bare_relay.c", SOURCES / "stun.c", SOURCES / "stun.h"])
+
+
+def _build(name: str, sources: list[Path]) -> Path:
+    program = BUILD / name
     newest = max(source.stat().st_mtime for source in sources)
     if program.exists() and program.stat().st_mtime >= newest:
         return program
