@@ -3,14 +3,19 @@
 A cell is one kind of load; it yields one or more rows. Every figure is per server and round.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 
 import attrs
 
 from bench.load import Report
 
-# Few flows keep the polling of the generator short where it measures time.
+# The latency of a few flows; `paced-100` is that of many.
 _LATENCY_FLOWS = 4
+
+# The mode whose figure is not in the generator's report: the runner reads the server's memory while
+# the generator holds the allocations.
+IDLE = "idle"
 
 
 # One for each row of a cell; None where there is nothing to tell.
@@ -100,8 +105,8 @@ def _flood(key: str, title: str, *options: str) -> Cell:
     return Cell(key=key, mode="traffic", options=options, rows=rows, figures=_packets)
 
 
-def _paced(key: str, rate: int) -> Cell:
-    title = f"ChannelData to the peer, 160 B at {rate:,}/s"
+def _paced(key: str, rate: int, flows: int) -> Cell:
+    title = f"ChannelData to the peer, 160 B at {rate:,}/s over {flows} allocations"
     rows = (
         Row(f"{title}: p50 above the direct path, µs", -1, 1),
         Row(f"{title}: p99 above the direct path, µs", -1, 1),
@@ -109,7 +114,7 @@ def _paced(key: str, rate: int) -> Cell:
         Row(f"{title}: packets per CPU second", +1, steady=True),
         Row(f"{title}: lost, %", -1, 3),
     )
-    options = ("--rate", str(rate), "--allocations", str(_LATENCY_FLOWS))
+    options = ("--rate", str(rate), "--allocations", str(flows))
     return Cell(key=key, mode="traffic", options=options, rows=rows, figures=_latency, direct=True)
 
 
@@ -118,23 +123,22 @@ def _asked(key: str, mode: str, title: str, *options: str) -> Cell:
     return Cell(key=key, mode=mode, options=options, rows=rows, figures=_requests)
 
 
-# Memory is not read by the generator: the runner takes it while the generator holds the
-# allocations, and puts bytes per allocation in the place of figures.
-IDLE = Cell(
-    key="idle",
-    mode="idle",
-    options=(),
-    rows=(Row("RSS per idle allocation, bytes", -1, steady=True),),
-    figures=lambda _report, _direct: (),
-)
+def _idle(key: str, count: int) -> Cell:
+    return Cell(
+        key=key,
+        mode=IDLE,
+        options=("--allocations", str(count)),
+        rows=(Row(f"RSS per idle allocation of {count:,}, bytes", -1, steady=True),),
+        figures=lambda _report, _direct: (),
+    )
 
 
-def cells() -> Mapping[str, Cell]:
-    """Return all cells by key, in the order of the table."""
+def _basic() -> tuple[Cell, ...]:
+    """Return the cells that say most in little time; floods over sixteen allocations."""
     small, large = ("--payload", "160"), ("--payload", "1200")
     up, down, both = (("--direction", way) for way in ("up", "down", "both"))
     indication = ("--framing", "indication")
-    listed = (
+    return (
         _flood("channel-up-160", "ChannelData to the peer, 160 B", *small, *up),
         _flood("channel-up-1200", "ChannelData to the peer, 1200 B", *large, *up),
         _flood("channel-down-160", "ChannelData to the client, 160 B", *small, *down),
@@ -143,10 +147,45 @@ def cells() -> Mapping[str, Cell]:
         _flood("channel-both-1200", "ChannelData both ways, 1200 B", *large, *both),
         _flood("send-up-160", "Send indications, 160 B", *small, *up, *indication),
         _flood("data-down-160", "Data indications, 160 B", *small, *down, *indication),
-        _paced("latency-5k", 5_000),
-        _paced("latency-20k", 20_000),
+        _paced("latency-5k", 5_000, _LATENCY_FLOWS),
+        _paced("latency-20k", 20_000, _LATENCY_FLOWS),
         _asked("allocate", "allocate", "401 + Allocate + Refresh(0) cycles"),
         _asked("binding", "binding", "Binding requests"),
-        IDLE,
+        _idle("idle", 5_000),
     )
-    return {cell.key: cell for cell in listed}
+
+
+def _scaling() -> Iterator[Cell]:
+    """Yield every direction, size and framing over one allocation to ten thousand."""
+    ways = {"up": "to the peer", "down": "to the client", "both": "both ways"}
+    for (way, told), size, count in product(ways.items(), (160, 1200), (1, 100, 1_000, 10_000)):
+        yield _flood(
+            f"flows-{way}-{size}-{count}",
+            f"ChannelData {told}, {size} B, {count:,} allocations",
+            *("--direction", way, "--payload", str(size), "--allocations", str(count)),
+        )
+    for count in (1, 100, 1_000, 10_000):
+        yield _flood(
+            f"send-up-160-{count}",
+            f"Send indications, 160 B, {count:,} allocations",
+            *("--framing", "indication", "--allocations", str(count)),
+        )
+    for count in (1, 100):
+        # What arrives merged, as from a network card with GRO, may leave so.
+        yield _flood(
+            f"merged-up-1200-{count}",
+            f"ChannelData to the peer, 1200 B, {count} allocations, sent in runs of 16",
+            *("--payload", "1200", "--allocations", str(count), "--burst", "16", "--segment"),
+        )
+    yield _paced("paced-100", 20_000, 100)
+    yield _idle("idle-15000", 15_000)
+
+
+# The groups of cells by the name that --group takes.
+GROUPS: Mapping[str, tuple[Cell, ...]] = {"basic": _basic(), "scaling": tuple(_scaling())}
+
+
+def cells(group: str | None = None) -> Mapping[str, Cell]:
+    """Return the cells of a group, or all, by key, in the order of the table."""
+    groups = GROUPS.values() if group is None else (GROUPS[group],)
+    return {cell.key: cell for listed in groups for cell in listed}

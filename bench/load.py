@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import msgspec
 
-LOAD_CORE = 1
+from bench.networks import LOAD_CORE, Network
 
 
 class LoadError(Exception):
@@ -46,20 +46,28 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 @attrs.frozen
 class Target:
-    """The server under load: its UDP port on 127.0.0.1 and its processes."""
+    """The server under load: its UDP port and its processes."""
 
     port: int
     pids: tuple[int, ...]
 
 
 def command(
-    program: Path, mode: str, options: Sequence[str], target: Target | None = None
+    program: Path,
+    mode: str,
+    options: Sequence[str],
+    network: Network,
+    target: Target | None = None,
 ) -> list[str]:
-    """Return the command line of a load, pinned to the load's core."""
-    line = ["taskset", "-c", str(LOAD_CORE), str(program), mode, *options]
+    """Return the command line of a load, pinned to the load's core.
+
+    The kernel's threads that work for the server are counted as it is.
+    """
+    line = ["taskset", "-c", str(LOAD_CORE), *network.load_prefix, str(program), mode, *options]
+    line += ["--local", network.first_load_address]
     if target is not None:
-        line += ["--server", f"127.0.0.1:{target.port}"]
-        for pid in target.pids:
+        line += ["--server", f"{network.server_address}:{target.port}"]
+        for pid in (*target.pids, *network.server_threads):
             line += ["--pid", str(pid)]
     return line
 

@@ -13,11 +13,12 @@ import attrs
 
 from bench import load, process
 from bench.cells import IDLE, Cell, Figures
-from bench.load import LOAD_CORE, Report, Target
-from bench.servers import SERVER_CORE, Server, running
+from bench.load import Report, Target
+from bench.networks import LOAD_CORE, SERVER_CORE, Network
+from bench.servers import Server, running
 
 # Setting up flows and, at a fixed rate, waiting for the last packets, beside what is measured.
-_SLACK_SECONDS = 60.0
+_SLACK_SECONDS = 180.0
 
 # The share of a core that others may take of a sample before it counts as disturbed.
 QUIET = 0.1
@@ -30,15 +31,22 @@ class Plan:
     Attributes:
         rounds: how often every cell runs on every server.
         seconds: how long each load is measured; `warmup` seconds run before it unmeasured.
-        idle_allocations: how many allocations the memory is divided by.
         attempts: how often a disturbed sample is taken, at most.
     """
 
     rounds: int
     seconds: float
     warmup: float
-    idle_allocations: int
     attempts: int
+
+
+@attrs.frozen
+class Bench:
+    """What all samples of a run share: the plan, the network and the load generator's program."""
+
+    plan: Plan
+    network: Network
+    program: Path
 
 
 @attrs.frozen
@@ -67,26 +75,23 @@ def order(servers: Sequence[Server], number: int) -> list[Server]:
 
 
 def run(
-    plan: Plan,
-    cells: Sequence[Cell],
-    servers: Sequence[Server],
-    program: Path,
-    tell: Callable[[str], None],
+    bench: Bench, cells: Sequence[Cell], servers: Sequence[Server], tell: Callable[[str], None]
 ) -> list[Sample]:
-    """Run everything and return all samples.
+    """Run every cell on every server that takes it and return all samples.
 
     Raises:
         ServerError: a server did not start.
         LoadError: the generator failed, most often because the server did not answer.
     """
     samples: list[Sample] = []
-    for number in range(plan.rounds):
+    for number in range(bench.plan.rounds):
         for cell in cells:
-            direct = _direct(plan, cell, program) if cell.direct else None
+            direct = _direct(bench, cell) if cell.direct else None
             for server in order(servers, number):
-                sample = _least_disturbed(plan, cell, server, number, program, direct)
-                samples.append(sample)
-                tell(_line(sample, plan.rounds))
+                if server.takes(cell):
+                    sample = _least_disturbed(bench, cell, server, number, direct)
+                    samples.append(sample)
+                    tell(_line(sample, bench.plan.rounds))
     return samples
 
 
@@ -102,42 +107,46 @@ def _times(plan: Plan) -> list[str]:
     return ["--seconds", str(plan.seconds), "--warmup", str(plan.warmup)]
 
 
-def _direct(plan: Plan, cell: Cell, program: Path) -> Report:
-    line = load.command(program, "direct", [*cell.options, *_times(plan)])
+def _direct(bench: Bench, cell: Cell) -> Report:
+    plan = bench.plan
+    line = load.command(bench.program, "direct", [*cell.options, *_times(plan)], bench.network)
     timeout = plan.seconds + plan.warmup + _SLACK_SECONDS
     taken: list[tuple[float, Report]] = []
     while len(taken) < plan.attempts and all(share > QUIET for share, _ in taken):
-        before = _others_on_load_core()
+        before = _others_on_load_core(bench.network)
         report = load.run(line, timeout=timeout)
-        others = _others_on_load_core() - before
+        others = _others_on_load_core(bench.network) - before
         taken.append((disturbance(others, plan.seconds + plan.warmup), report))
     return min(taken, key=lambda attempt: attempt[0])[1]
 
 
 def _least_disturbed(
-    plan: Plan, cell: Cell, server: Server, number: int, program: Path, direct: Report | None
+    bench: Bench, cell: Cell, server: Server, number: int, direct: Report | None
 ) -> Sample:
-    best = _measure(plan, cell, server, number, program, direct)
-    for _ in range(1, plan.attempts):
+    best = _measure(bench, cell, server, number, direct)
+    for _ in range(1, bench.plan.attempts):
         if best.disturbance <= QUIET:
             break
-        again = _measure(plan, cell, server, number, program, direct)
+        again = _measure(bench, cell, server, number, direct)
         best = min(best, again, key=lambda sample: sample.disturbance)
     return best
 
 
 def _measure(
-    plan: Plan, cell: Cell, server: Server, number: int, program: Path, direct: Report | None
+    bench: Bench, cell: Cell, server: Server, number: int, direct: Report | None
 ) -> Sample:
-    with running(server) as target:
-        if cell is IDLE:
-            report, figures = _idle(plan, target, program)
+    plan, network = bench.plan, bench.network
+    with running(server, network, bench.program) as target:
+        if cell.mode == IDLE:
+            report, figures = _idle(bench, cell, target)
             # A disturbance makes memory no larger.
             return Sample(cell.key, server.name, number, figures, report, disturbance=0.0)
-        before = _spent(target)
-        line = load.command(program, cell.mode, [*cell.options, *_times(plan)], target)
+        before = _spent(target, network)
+        line = load.command(
+            bench.program, cell.mode, [*cell.options, *_times(plan)], network, target
+        )
         report = load.run(line, timeout=plan.seconds + plan.warmup + _SLACK_SECONDS)
-        after = _spent(target)
+        after = _spent(target, network)
     return Sample(
         cell=cell.key,
         server=server.name,
@@ -151,16 +160,18 @@ def _measure(
     )
 
 
-def _spent(target: Target) -> tuple[float, float]:
+def _spent(target: Target, network: Network) -> tuple[float, float]:
     """Return the seconds that others took of the server's core and of the load's since boot."""
     core = process.core_time(SERVER_CORE)
-    return core.busy + core.stolen - process.cpu_seconds(target.pids), _others_on_load_core()
+    own = process.cpu_seconds((*target.pids, *network.server_threads))
+    return core.busy + core.stolen - own, _others_on_load_core(network)
 
 
-def _others_on_load_core() -> float:
+def _others_on_load_core(network: Network) -> float:
     """Return the seconds since boot that were not spent by loads which ended."""
     core, ended = process.core_time(LOAD_CORE), os.times()
-    return core.busy + core.stolen - ended.children_user - ended.children_system
+    own = ended.children_user + ended.children_system + process.cpu_seconds(network.load_threads)
+    return core.busy + core.stolen - own
 
 
 def disturbance(others_seconds: float, wall_seconds: float) -> float:
@@ -168,10 +179,9 @@ def disturbance(others_seconds: float, wall_seconds: float) -> float:
     return max(0.0, others_seconds) / wall_seconds if wall_seconds > 0 else 0.0
 
 
-def _idle(plan: Plan, target: Target, program: Path) -> tuple[Report, Figures]:
-    count = plan.idle_allocations
+def _idle(bench: Bench, cell: Cell, target: Target) -> tuple[Report, Figures]:
     before = process.resident_bytes(target.pids)
-    line = load.command(program, "idle", ["--allocations", str(count)], target)
+    line = load.command(bench.program, cell.mode, cell.options, bench.network, target)
     with load.hold(line) as report:
         after = process.resident_bytes(target.pids)
-    return report, ((after - before) / count,)
+    return report, ((after - before) / report.done,)

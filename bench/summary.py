@@ -73,20 +73,25 @@ def _shown(value: Figure, row: Row) -> str:
     if value.low < value.high:
         low, high = _number(value.low, row.digits), _number(value.high, row.digits)
         shown = f"{shown} ({low} to {high})"
-    return f"{shown} *" if value.disturbed else shown
+    return f"{shown} *" if value.disturbed and not math.isnan(value.median) else shown
 
 
-def markdown(samples: Sequence[Sample], cells: Sequence[Cell], servers: Sequence[str]) -> str:
-    """Return the table: a line for each row, a column for each server and each ratio to coturn."""
-    compared = [name for name in servers if name != BASELINE and BASELINE in servers]
-    head = ["", *servers, *(f"{name} : {BASELINE}" for name in compared)]
+def markdown(
+    samples: Sequence[Sample],
+    cells: Sequence[Cell],
+    servers: Sequence[str],
+    baseline: str = BASELINE,
+) -> str:
+    """Return the table: a line for each row, a column for each server and each ratio to one."""
+    compared = [name for name in servers if name != baseline and baseline in servers]
+    head = ["", *servers, *(f"{name} : {baseline}" for name in compared)]
     lines = [_table_line(head), _table_line(["---", *["---:"] * (len(head) - 1)])]
     for cell in cells:
         by_server = {name: figures(samples, cell, name) for name in servers}
         for index, row in enumerate(cell.rows):
             shown = [_shown(by_server[name][index], row) for name in servers]
             ratios = [
-                _number(ratio(by_server[name][index], by_server[BASELINE][index], row), 2)
+                _number(ratio(by_server[name][index], by_server[baseline][index], row), 2)
                 for name in compared
             ]
             lines.append(_table_line([row.title, *shown, *ratios]))

@@ -4,12 +4,23 @@ from pathlib import Path
 
 import pytest
 
+from bench.cells import cells
 from bench.load import LoadError, Target, command, parse
 from bench.machine import cpu_model
+from bench.networks import Network, kernel_threads
 from bench.process import CoreTime, parse_core_time, parse_cpu_seconds, parse_rss
-from bench.servers import Coturn, Turnd
+from bench.servers import BareRelay, Coturn, Turnd
 from turnd.config import load_config
 
+NETWORK = Network(
+    name="somewhere",
+    server_address="10.0.0.1",
+    first_load_address="10.1.0.1",
+    load_network="10.1.0.0/16",
+    load_prefix=("inside",),
+    server_threads=(9,),
+    load_threads=(10,),
+)
 STAT = """\
 cpu  300 20 100 5000 7 1 2 30 0 0
 cpu0 100 10 50 2500 3 1 1 20 0 0
@@ -31,11 +42,26 @@ def test_anything_else_is_no_report(line: str) -> None:
 
 
 def test_the_load_runs_on_its_own_core_and_watches_every_process_of_the_server() -> None:
-    line = command(Path("loadgen"), "binding", ["--seconds", "1"], Target(2000, (7, 8)))
-    assert line[:3] == ["taskset", "-c", "1"]
-    assert " ".join(line[3:]) == (
-        "loadgen binding --seconds 1 --server 127.0.0.1:2000 --pid 7 --pid 8"
+    line = command(Path("loadgen"), "binding", ["--seconds", "1"], NETWORK, Target(2000, (7, 8)))
+    assert " ".join(line) == (
+        "taskset -c 1 inside loadgen binding --seconds 1 --local 10.1.0.1"
+        " --server 10.0.0.1:2000 --pid 7 --pid 8 --pid 9"
     )
+
+
+def test_the_direct_path_has_no_server() -> None:
+    line = command(Path("loadgen"), "direct", [], NETWORK)
+    assert "--server" not in line
+    assert "--pid" not in line
+
+
+def test_kernel_threads_are_found_by_the_beginning_of_their_name(tmp_path: Path) -> None:
+    for pid, name in ((1, "init"), (21, "napi/eth0-1"), (3, "napi/eth0-2"), (4, "napi/eth01-3")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "comm").write_text(f"{name}\n")
+    (tmp_path / "5").mkdir()
+    assert kernel_threads("napi/eth0-", tmp_path) == (3, 21)
+    assert kernel_threads("napi/eth1-", tmp_path) == ()
 
 
 def test_a_core_is_busy_with_processes_and_interrupts() -> None:
@@ -66,15 +92,38 @@ def test_the_cpu_is_named_as_the_kernel_names_it() -> None:
 
 
 def test_coturn_is_told_its_port_its_user_and_one_relay_thread(tmp_path: Path) -> None:
-    line = Coturn(program="other-turnserver").command(tmp_path, 20007)
+    line = Coturn(program="other-turnserver").command(tmp_path, NETWORK, 20007)
     text = (tmp_path / "turnserver.conf").read_text().splitlines()
     assert line == ["other-turnserver", "-c", str(tmp_path / "turnserver.conf")]
-    assert {"listening-port=20007", "relay-threads=1", "user=bench:bench"} <= set(text)
+    assert {
+        "listening-ip=10.0.0.1",
+        "listening-port=20007",
+        "relay-ip=10.0.0.1",
+        "relay-threads=1",
+        "user=bench:bench",
+    } <= set(text)
+
+
+def test_a_further_port_is_filled_into_coturns_settings_and_is_another(tmp_path: Path) -> None:
+    server = Coturn(settings=("udp-gso", "multiplex-peer-port={port}"))
+    server.command(tmp_path, NETWORK, 20007)
+    *_, flag, setting = (tmp_path / "turnserver.conf").read_text().splitlines()
+    name, _, port = setting.partition("=")
+    assert (flag, name) == ("udp-gso", "multiplex-peer-port")
+    assert int(port) > 20007
+
+
+def test_the_bare_relay_takes_only_what_it_does_as_a_server_would() -> None:
+    taken = {key for key, cell in cells().items() if BareRelay("bare", "mmsg").takes(cell)}
+    assert {"channel-up-160", "flows-both-1200-10000", "paced-100", "binding"} <= taken
+    assert taken.isdisjoint({"send-up-160", "data-down-160", "allocate", "idle", "idle-15000"})
 
 
 def test_turnd_takes_the_configuration_written_for_it(tmp_path: Path) -> None:
-    Turnd("turnd-portable", "portable").command(tmp_path, 20008)
+    Turnd("turnd-portable", "portable").command(tmp_path, NETWORK, 20008)
     config = load_config(tmp_path / "turnd.toml")
-    assert [str(endpoint) for endpoint in config.listen.udp] == ["127.0.0.1:20008"]
+    assert [str(endpoint) for endpoint in config.listen.udp] == ["10.0.0.1:20008"]
+    assert [str(address) for address in config.relay.addresses] == ["10.0.0.1"]
+    assert [str(network) for network in config.peers.allow] == ["10.1.0.0/16"]
     assert config.server.datapath == "portable"
     assert config.listen.tcp == ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells import Cell, Row, cells, per_cpu_second, per_second
+from bench.cells import GROUPS, Cell, Row, cells, per_cpu_second, per_second
 from bench.load import Report
 from bench.results import Measured, load, save
 from bench.runner import Sample, disturbance, order
@@ -91,6 +91,25 @@ def test_the_table_shows_medians_ranges_and_ratios_to_coturn() -> None:
         "| things/s | 2,000 (1,000 to 3,000) | 4,000 (2,000 to 6,000) | 2.00 |",
         "| delay, µs | 8.0 | 16.0 | 0.50 |",
     ]
+
+
+def test_ratios_are_to_the_server_that_was_asked_for() -> None:
+    samples = [sample("bare", 0, 4.0, 1.0), sample("other", 0, 3.0, 4.0)]
+    assert markdown(samples, [CELL], ["bare", "other"], "bare").splitlines()[2:] == [
+        "| things/s | 4 | 3 | 0.75 |",
+        "| delay, µs | 1.0 | 4.0 | 0.25 |",
+    ]
+
+
+def test_a_server_that_does_not_take_a_cell_has_a_dash() -> None:
+    lines = markdown([sample("coturn", 0, 1.0, 2.0)], [CELL], ["coturn", "bare"]).splitlines()
+    assert lines[2] == "| things/s | 1 | - | - |"
+
+
+def test_every_cell_is_in_one_group_and_has_a_key_of_its_own() -> None:
+    keys = [cell.key for group in GROUPS.values() for cell in group]
+    assert len(keys) == len(set(keys)) == len(cells())
+    assert list(cells("basic")) == [cell.key for cell in GROUPS["basic"]]
 
 
 def test_without_coturn_there_are_no_ratios() -> None:
