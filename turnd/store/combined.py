@@ -45,7 +45,7 @@ class CombinedSource:
         self, realm: str, userhash: bytes, wall_time: float
     ) -> Credential | NotYet | None:
         """See `CredentialSource.find_by_userhash`; time-limited names are not to be hashed."""
-        found = self.static.find_by_userhash(userhash)
+        found = self.static.find_by_userhash(realm, userhash)
         if found is not None or self.sqlite is None:
             return found
         return self.sqlite.find(realm, userhash)

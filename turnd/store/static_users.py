@@ -54,16 +54,18 @@ class StaticUsers:
 
     def __init__(self, users: Iterable[StaticUser]) -> None:
         self._by_name: dict[tuple[str, str], Credential] = {}
-        self._by_hash: dict[bytes, Credential] = {}
+        self._by_hash: dict[tuple[str, bytes], Credential] = {}
         for user in users:
             name = user.credential.username
             self._by_name[user.realm, name] = user.credential
-            self._by_hash[userhash(name, user.realm)] = user.credential
+            self._by_hash[user.realm, userhash(name, user.realm)] = user.credential
 
     def find(self, realm: str, username: str) -> Credential | None:
         """Return the credential of that user of that realm."""
         return self._by_name.get((realm, username))
 
-    def find_by_userhash(self, digest: bytes) -> Credential | None:
-        """Return the credential whose USERHASH that is; it covers the realm."""
-        return self._by_hash.get(digest)
+    def find_by_userhash(self, realm: str, digest: bytes) -> Credential | None:
+        """Return the credential of that realm whose USERHASH that is."""
+        # The hash covers a realm, but not the one that the request's REALM names: by the hash
+        # alone, a user of one realm would get in, and be counted, in every other.
+        return self._by_hash.get((realm, digest))

@@ -100,9 +100,17 @@ def test_static_user_is_found_by_name_and_by_userhash() -> None:
     assert found is not None
     assert found.key_md5 == long_term_key_md5("alice", REALM, "pa\u00dfword")
     assert found.key_sha256 == long_term_key_sha256("alice", REALM, "pa\u00dfword")
-    assert users.find_by_userhash(userhash("alice", REALM)) == found
+    assert users.find_by_userhash(REALM, userhash("alice", REALM)) == found
     assert users.find("other.example", "alice") is None
-    assert users.find_by_userhash(userhash("alice", "other.example")) is None
+    assert users.find_by_userhash(REALM, userhash("alice", "other.example")) is None
+
+
+def test_userhash_of_one_realm_opens_no_other() -> None:
+    static = StaticUsers([StaticUser.of_password("other.example", "eve", "password")])
+    source = CombinedSource(static, RestCredentials({}), None, OauthTokens([], ""))
+    digest = userhash("eve", "other.example")
+    assert isinstance(source.find_by_userhash("other.example", digest, NOW), Credential)
+    assert source.find_by_userhash(REALM, digest, NOW) is None
 
 
 def test_static_user_may_have_stored_keys_alone() -> None:
