@@ -137,6 +137,7 @@ class Application:
             [config.server.realm, *(realm.name for realm in config.realms)],
             LiveValues(self._datapath.totals, counters.snapshot, lambda: self._draining),
             per_realm=config.metrics.per_realm,
+            per_user=config.metrics.per_user,
         )
         self._hub.connect(
             Links(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import trio
 
+from stun import StunError
 from turnd import __version__
 from turnd.admin.logs import LogFile, configure_logging
 from turnd.app import Application, Running
@@ -27,6 +28,7 @@ from turnd.config import warnings as config_warnings
 from turnd.coturn_conf import CoturnConfError, Severity, load_any
 from turnd.network import ListenError
 from turnd.store.user_database import UserDatabaseError
+from turnd.stores import open_source
 from turnd.transports.pem import CertificateError
 
 USAGE_ERROR = 2
@@ -144,6 +146,12 @@ def _load(config_file: str | None, overrides: Mapping[str, Any], *, strict: bool
             click.echo(str(diagnostic), err=True)
     for warning in config_warnings(config):
         click.echo(f"warning: {warning}", err=True)
+    try:
+        # Preparing names and passwords is part of the check: on HUP, a user whom OpaqueString
+        # forbids must leave the old configuration running.
+        open_source(config, None)
+    except StunError as error:
+        raise ConfigError(config_file or "", None, "auth.users", str(error)) from error
     return config
 
 

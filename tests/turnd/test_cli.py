@@ -71,6 +71,10 @@ def test_printed_configuration_hides_secrets(config: Path) -> None:
         ("[sever]\n", "server"),
         ("[server\n", "turnd.toml:1"),
         ("[server]\nrealm = 5\n", "turnd.toml:2: server.realm"),
+        (
+            '[[auth.users]]\nname = "a\\tb"\npassword = "p"\n',
+            "turnd.toml: auth.users: not an OpaqueString",
+        ),
     ],
 )
 def test_bad_configuration_names_file_line_and_key(tmp_path: Path, text: str, says: str) -> None:
@@ -140,6 +144,15 @@ def test_user_is_added_changed_listed_and_removed(config: Path) -> None:
     assert turnd("user", "list", "-c", config).stdout == ""
 
 
+def test_user_of_another_spelling_is_the_same_user(config: Path) -> None:
+    composed, decomposed = "\u00e9ve", "e\u0301ve"
+    assert turnd("user", "add", composed, "-c", config, stdin="one\n").exit_code == 0
+    assert turnd("user", "add", decomposed, "-c", config, stdin="two\n").exit_code == 1
+    assert turnd("user", "passwd", decomposed, "-c", config, stdin="two\n").exit_code == 0
+    assert turnd("user", "remove", decomposed, "-c", config).exit_code == 0
+    assert turnd("user", "list", "-c", config).stdout == ""
+
+
 def test_user_without_password_or_database_is_a_usage_error(tmp_path: Path, config: Path) -> None:
     assert turnd("user", "add", "alice", "-c", config, stdin="").exit_code == 2
     bare = tmp_path / "bare.toml"
@@ -175,6 +188,27 @@ def test_credentials_are_minted_from_the_configured_secret(config: Path) -> None
     assert user == "alice"
     assert abs(int(expiry) - time.time() - 60) < 5
     assert fields["password"] == password_of("a secret that is long enough", fields["username"])
+
+
+def test_secret_that_others_begin_with_can_be_removed(config: Path) -> None:
+    for value in ("shared", "shared and longer"):
+        assert turnd("secret", "add", "-c", config, TURND_SECRET=value).exit_code == 0
+    assert turnd("secret", "remove", "sha", "-c", config).exit_code == 1
+    assert turnd("secret", "remove", "…", "-c", config).exit_code == 2
+    assert turnd("secret", "remove", "shared", "-c", config).exit_code == 0
+    with UserDatabase(config.with_name("users.db")) as database:
+        assert [entry.value for entry in database.secrets()] == ["shared and longer"]
+
+
+def test_credentials_are_minted_from_the_user_database_too(tmp_path: Path) -> None:
+    path = tmp_path / "turnd.toml"
+    path.write_text('[server]\nrealm = "example.org"\n[auth]\nuser_database = "users.db"\n')
+    assert turnd("credentials", "alice", "-c", path).exit_code == 2
+    assert not path.with_name("users.db").exists()
+    secret = turnd("secret", "add", "-c", path).stdout.strip()
+    result = turnd("credentials", "alice", "-c", path)
+    fields = dict(line.split(": ") for line in result.stdout.splitlines())
+    assert fields["password"] == password_of(secret, fields["username"])
 
 
 def test_credentials_come_as_ice_servers_too(config: Path) -> None:

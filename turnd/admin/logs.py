@@ -74,11 +74,26 @@ def hide_secrets(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Blot out values whose name says that they are secret: belt and braces."""
-    for name in event:
-        lowered = name.lower()
-        if name != "event" and any(word in lowered for word in _SECRET_WORDS):
-            event[name] = _HIDDEN
+    for name, value in event.items():
+        event[name] = _HIDDEN if name != "event" and _is_secret(name) else _without_secrets(value)
     return event
+
+
+def _is_secret(name: object) -> bool:
+    lowered = str(name).lower()
+    return any(word in lowered for word in _SECRET_WORDS)
+
+
+def _without_secrets(value: object) -> object:
+    """Blot out what is secret inside of tables and lists too: a whole section may be logged."""
+    if isinstance(value, Mapping):
+        return {
+            name: _HIDDEN if _is_secret(name) else _without_secrets(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_without_secrets(inner) for inner in value]
+    return value
 
 
 def configure_logging(level: str, style: str, file: LogFile) -> None:

@@ -1,11 +1,12 @@
 """Prometheus metrics: counted by events, and read from the engine as they are scraped.
 
 Labels have few values: transports, families, directions, methods, reasons, and the realms of
-the configuration. Users are no label.
+the configuration. Users are a label where the operator asks for it, of one gauge.
 """
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator
 
 import attrs
@@ -17,6 +18,7 @@ from stun import ErrorCode
 from turnd import __version__
 from turnd.admin.logs import method_name
 from turnd.core import outputs as o
+from turnd.core.tables import RelayedAddress
 from turnd.datapath.interface import Totals
 from turnd.transports.totals import StreamTotals
 
@@ -39,17 +41,28 @@ class Metrics:
         realms: values that the label `realm` may have.
         live: read at each scrape.
         per_realm: whether counters have the label's values at all, or all say ``"other"``.
+        per_user: whether the gauge of allocations has the label `user` too.
 
     """
 
-    def __init__(self, realms: Iterable[str], live: LiveValues, *, per_realm: bool) -> None:
+    def __init__(
+        self,
+        realms: Iterable[str],
+        live: LiveValues,
+        *,
+        per_realm: bool,
+        per_user: bool = False,
+    ) -> None:
+        self._per_user = per_user
+        self._open: dict[int, tuple[str, ...]] = {}
+        self._series: Counts[tuple[str, ...]] = Counts()
         self._realms = frozenset(realms) if per_realm else frozenset()
         self.registry = CollectorRegistry(auto_describe=True)
         registry = self.registry
         self._allocations = Gauge(
             "turnd_allocations",
             "Allocations there are.",
-            ("transport", "relay", "realm"),
+            ("transport", "relay", "family", "realm", *(("user",) if per_user else ())),
             registry=registry,
         )
         self._opened = Counter(
@@ -104,13 +117,11 @@ class Metrics:
         elif isinstance(output, o.RequestDropped):
             self._dropped.labels(output.reason, output.five_tuple.transport.value).inc()
         elif isinstance(output, o.AllocationOpened):
-            labels = self._labels(output)
-            self._opened.labels(*labels).inc()
-            self._allocations.labels(*labels).inc()
+            self._opened.labels(*self._labels(output)).inc()
+            self._count_in(output)
         elif isinstance(output, o.AllocationClosed):
-            labels = self._labels(output)
-            self._closed.labels(*labels, output.reason).inc()
-            self._allocations.labels(*labels).dec()
+            self._closed.labels(*self._labels(output), output.reason).inc()
+            self._count_out(output.allocation)
         elif isinstance(output, o.PeerDenied):
             self._denied.inc()
         elif isinstance(output, o.PeerConnection):
@@ -129,6 +140,27 @@ class Metrics:
         elif output.error_code == ErrorCode.STALE_NONCE:
             self._stale_nonces.labels(realm).inc()
 
+    def _count_in(self, output: o.AllocationOpened) -> None:
+        transport, relay, realm = self._labels(output)
+        user = (output.username,) if self._per_user else ()
+        labels = (transport, relay, _family(output.relayed), realm, *user)
+        # Kept, as the end does not tell families, and a token may change the user name.
+        self._open[output.allocation] = labels
+        self._series[labels] += 1
+        self._allocations.labels(*labels).inc()
+
+    def _count_out(self, allocation: int) -> None:
+        labels = self._open.pop(allocation, None)
+        if labels is None:
+            return
+        self._series[labels] -= 1
+        self._allocations.labels(*labels).dec()
+        if not self._series[labels]:
+            del self._series[labels]
+            # A time-limited user name never comes back: its series would stay for ever.
+            if self._per_user:
+                self._allocations.remove(*labels)
+
     def _labels(self, output: o.AllocationOpened | o.AllocationClosed) -> tuple[str, str, str]:
         relay = "tcp" if output.tcp else "udp"
         # An allocation keeps the transport it began with, though it may move (RFC 8016).
@@ -136,6 +168,12 @@ class Metrics:
 
     def _realm(self, realm: str) -> str:
         return realm if realm in self._realms else OTHER_REALM
+
+
+def _family(relayed: Iterable[RelayedAddress]) -> str:
+    """Return the family of an allocation; ``"dual"`` for both, so that sums count it once."""
+    families = {address.public.family for address in relayed}
+    return next(iter(families)).name.lower() if len(families) == 1 else "dual"
 
 
 class _LiveCollector(Collector):

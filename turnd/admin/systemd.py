@@ -28,7 +28,8 @@ async def feed_watchdog() -> None:
     """Say that the event loop runs, twice in each interval systemd asks for; return if none."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    if not microseconds.isdigit() or not for_us:
+    # systemd's own sd_watchdog_enabled(3) takes 0 for none too; to sleep 0 would spin.
+    if not microseconds.isdigit() or not int(microseconds) or not for_us:
         return
     while True:
         notify("WATCHDOG=1")

@@ -13,6 +13,7 @@ import attrs
 import click
 
 from stun import StunError
+from stun.opaque_string import opaque_string
 from turnd.commands.common import (
     PASSWORD_VARIABLE,
     SECRET_VARIABLE,
@@ -94,6 +95,8 @@ def add_user(
     """Add the user NAME; the password comes by prompt, standard input or TURND_PASSWORD."""
     target = _target(config_file, database, realm)
     with _open(target) as opened:
+        # Kept as prepared: another spelling of a name is the same user, not a new one.
+        name = opaque_string(name)
         if opened.find(target.realm, name) is not None:
             fail(f"user {name!r} exists in realm {target.realm!r}; use: turnd user passwd")
         opened.put_user(target.realm, name, password or _read_password(confirm=True))
@@ -116,6 +119,8 @@ def change_password(
     """Give the user NAME another password; calls under way go on."""
     target = _target(config_file, database, realm)
     with _open(target) as opened:
+        # Kept as prepared: another spelling of a name is the same user, not a new one.
+        name = opaque_string(name)
         if opened.find(target.realm, name) is None:
             fail(f"there is no user {name!r} in realm {target.realm!r}")
         opened.put_user(target.realm, name, password or _read_password(confirm=True))
@@ -133,7 +138,7 @@ def remove_user(
     """Remove the user NAME; calls under way go on."""
     target = _target(config_file, database, realm)
     with _open(target) as opened:
-        if not opened.remove_user(target.realm, name):
+        if not opened.remove_user(target.realm, opaque_string(name)):
             fail(f"there is no user {name!r} in realm {target.realm!r}")
     click.echo(f"Removed {name} from realm {target.realm}.")
 
@@ -185,16 +190,18 @@ def remove_secret(
     beginning: str, realm: str | None, database: str | None, config_file: str | None
 ) -> None:
     """Remove the secret with that BEGINNING, as `turnd secret list` shows it."""
+    start = beginning.rstrip("…")
+    if not start:
+        fail("say how the secret begins", 2)
     target = _target(config_file, database, realm)
     with _open(target) as opened:
-        matching = [
-            entry
-            for entry in opened.secrets()
-            if entry.realm == target.realm and entry.value.startswith(beginning.rstrip("…"))
-        ]
-        if len(matching) != 1:
+        values = [each.value for each in opened.secrets() if each.realm == target.realm]
+        matching = [value for value in values if value.startswith(start)]
+        # A whole secret means itself, though others begin with it.
+        chosen = [start] if start in values else matching
+        if len(chosen) != 1:
             fail(f"{len(matching)} secrets of realm {target.realm!r} begin so; one must")
-        opened.remove_secret(target.realm, matching[0].value)
+        opened.remove_secret(target.realm, chosen[0])
     click.echo(f"Removed a secret from realm {target.realm}.")
 
 

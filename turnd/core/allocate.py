@@ -58,7 +58,7 @@ def handle_allocate(state: State, request: Request) -> Answer:
     client = request.five_tuple.client
     if is_tunnelled(client.packed):
         raise RejectionError(ErrorCode.FORBIDDEN, "the client's address is 6to4 or Teredo")
-    if state.is_own_relay(client):
+    if state.is_own_relay(request.five_tuple):
         # Two allocations, each the other's client, would send to each other without end.
         raise RejectionError(ErrorCode.FORBIDDEN, "the client is one of our own relays")
     credential = request.credential or _ANYBODY

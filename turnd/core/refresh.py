@@ -105,7 +105,7 @@ def _move(state: State, request: Request, allocation: Allocation) -> AllocationM
         raise RejectionError(ErrorCode.BAD_REQUEST, "MOBILITY-TICKET from the same 5-tuple")
     if new != old and state.allocation_of(new) is not None:
         raise RejectionError(ErrorCode.ALLOCATION_MISMATCH, "the 5-tuple has an allocation")
-    if state.is_own_relay(new.client):
+    if state.is_own_relay(new):
         raise RejectionError(ErrorCode.MOBILITY_FORBIDDEN, "not to that client address")
     state.allocations.move(allocation, new, new_ticket(state))
     state.tables.move_allocation(allocation.number, new)

@@ -125,9 +125,14 @@ class State:
             self.addresses.give_back(relayed)
         return [_closed(allocation, reason, now, traffic)]
 
-    def is_own_relay(self, address: Address) -> bool:
-        """Whether that is a live relayed transport address of this server."""
-        return address in self.tcp_relayed or self.tables.is_relayed_address(address)
+    def is_own_relay(self, five_tuple: FiveTuple) -> bool:
+        """Whether the client's address is a live relayed transport address of this server.
+
+        Of the client's own protocol: a TCP client may well have the port of a UDP relay.
+        """
+        if five_tuple.transport.is_stream:
+            return five_tuple.client in self.tcp_relayed
+        return self.tables.is_relayed_address(five_tuple.client)
 
     def allocation_of(self, five_tuple: FiveTuple) -> Allocation | None:
         """Find the allocation of a client."""

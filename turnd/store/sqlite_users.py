@@ -65,6 +65,8 @@ class SqliteUsers:
             log.error("user-database-failed", error=str(error))
             credential = None
         self._cache[realm, name] = (self._clock() + CACHE_SECONDS, credential)
+        # One read again keeps its old place otherwise, and the busiest user is dropped first.
+        self._cache.move_to_end((realm, name))
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
 

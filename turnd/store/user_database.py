@@ -162,14 +162,13 @@ class UserDatabase:
             )
         return cursor.rowcount > 0
 
-    def remove_secret(self, realm: str, beginning: str) -> int:
-        """Remove the secrets that begin so; return how many there were."""
+    def remove_secret(self, realm: str, value: str) -> bool:
+        """Remove a shared secret; return whether there was one."""
         with self._errors():
             cursor = self._connection.execute(
-                "DELETE FROM secrets WHERE realm = ? AND substr(value, 1, length(?)) = ?",
-                (realm, beginning, beginning),
+                "DELETE FROM secrets WHERE realm = ? AND value = ?", (realm, value)
             )
-        return cursor.rowcount
+        return cursor.rowcount > 0
 
     def secrets(self) -> list[SecretEntry]:
         """List all shared secrets, newest first."""

@@ -128,7 +128,9 @@ def test_secrets_are_blotted_out_by_name(tmp_path: Path) -> None:
         configure_logging("info", "json", file)
         logger = structlog.get_logger()
         logger.info("x", password="p", shared_secret="s", access_token="t", user="u")
-    (line,) = lines(path)
+        logger.info("x", auth={"users": [{"name": "u", "password": "p"}], "Secrets": ["s"]})
+    line, nested = lines(path)
+    assert nested["auth"] == {"users": [{"name": "u", "password": "***"}], "Secrets": "***"}
     assert {line["password"], line["shared_secret"], line["access_token"]} == {"***"}
     assert line["user"] == "u"
 

@@ -1,6 +1,7 @@
 import urllib.error
 import urllib.request
 
+import attrs
 import pytest
 import trio
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,7 +12,7 @@ from turnd.admin.http import admin_app, serve_http
 from turnd.admin.metrics import LiveValues, Metrics
 from turnd.core import outputs as o
 from turnd.core.five_tuple import FiveTuple, Transport
-from turnd.core.tables import Traffic
+from turnd.core.tables import RelayedAddress, Traffic
 from turnd.datapath.interface import Direction, Drop, PacketCount, Totals
 from turnd.network import ListenError, open_tcp
 from turnd.transports.totals import HandshakeOutcome, TransportCounters
@@ -25,6 +26,10 @@ TOTALS = Totals(
     {Drop.NO_PERMISSION: 5},
     7,
 )
+
+
+IPV4 = RelayedAddress(Address.parse("10.0.0.5", 50000), Address.parse("203.0.113.5", 50000))
+IPV6 = RelayedAddress(Address.parse("2001:db8::5", 50000), Address.parse("2001:db8::5", 50000))
 
 
 class Draining:
@@ -49,7 +54,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 def opened(realm: str = REALM, number: int = 1) -> o.AllocationOpened:
-    return o.AllocationOpened(number, CLIENT, "alice", realm, (), 600)
+    return o.AllocationOpened(number, CLIENT, "alice", realm, (IPV4,), 600)
 
 
 def closed(realm: str = REALM, number: int = 1) -> o.AllocationClosed:
@@ -64,9 +69,43 @@ def test_allocations_go_up_and_down_by_the_transport_they_began_with(metrics: Me
     for number in (1, 2):
         metrics.handle(opened(number=number))
     metrics.handle(closed())
-    assert value(metrics, "turnd_allocations", **labels) == 1
+    assert value(metrics, "turnd_allocations", family="ipv4", **labels) == 1
     assert value(metrics, "turnd_allocations_opened_total", **labels) == 2
     assert value(metrics, "turnd_allocations_closed_total", **labels, reason="expired") == 1
+
+
+@pytest.mark.parametrize(
+    ("relayed", "family"), [((IPV4,), "ipv4"), ((IPV6,), "ipv6"), ((IPV4, IPV6), "dual")]
+)
+def test_allocation_counts_once_whatever_its_families(
+    metrics: Metrics, relayed: tuple[RelayedAddress, ...], family: str
+) -> None:
+    metrics.handle(o.AllocationOpened(1, CLIENT, "alice", REALM, relayed, 600))
+    samples = [s for m in metrics.registry.collect() for s in m.samples]
+    (sample,) = [sample for sample in samples if sample.name == "turnd_allocations"]
+    assert (sample.labels["family"], sample.value) == (family, 1)
+
+
+def test_user_is_a_label_when_asked_for_and_gone_with_the_last_allocation(
+    counters: TransportCounters,
+) -> None:
+    live = LiveValues(lambda: TOTALS, counters.snapshot, lambda: False)
+    metrics = Metrics([REALM], live, per_realm=True, per_user=True)
+    for number in (1, 2):
+        metrics.handle(opened(number=number))
+    metrics.handle(o.RequestAnswered(CLIENT, Method.ALLOCATE, 0, REALM, "", "alice"))
+    labels = {"transport": "tls", "relay": "udp", "family": "ipv4", "realm": REALM}
+    # A token may have changed the name meanwhile: the one it began with counts.
+    metrics.handle(attrs.evolve(closed(number=1), username="bob"))
+    assert value(metrics, "turnd_allocations", user="alice", **labels) == 1
+    metrics.handle(closed(number=2))
+    assert "alice" not in generate_latest(metrics.registry).decode()
+
+
+def test_user_is_no_label_by_default(metrics: Metrics) -> None:
+    metrics.handle(opened())
+    metrics.handle(o.RequestAnswered(CLIENT, Method.ALLOCATE, 0, REALM, "", "alice"))
+    assert "alice" not in generate_latest(metrics.registry).decode()
 
 
 def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:

@@ -50,6 +50,15 @@ async def test_watchdog_is_fed_twice_in_each_interval(
         assert fed == 5
 
 
+async def test_watchdog_with_an_interval_of_nothing_is_not_fed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "0")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    with trio.fail_after(1):
+        await feed_watchdog()
+
+
 @pytest.mark.parametrize(("interval", "pid"), [("", "1"), ("soon", "1"), ("1000000", "1")])
 async def test_watchdog_for_nobody_or_somebody_else_is_not_fed(
     interval: str, pid: str, monkeypatch: pytest.MonkeyPatch

@@ -202,6 +202,14 @@ def test_client_that_is_one_of_our_relays_is_refused() -> None:
     assert nested.allocate().code == 403
 
 
+def test_tcp_client_that_has_the_port_of_a_udp_relay_is_served() -> None:
+    world = World()
+    relayed = world.client().allocated().message.get(a.XOR_RELAYED_ADDRESS)
+    assert relayed is not None
+    namesake = world.client(relayed.port, host=relayed.host, transport=Transport.TLS)
+    assert namesake.allocate().code == 0
+
+
 MALFORMED = [
     (kind.code, b"\xff\xff\xff")
     for kind in (

@@ -61,7 +61,8 @@ def test_secrets_are_listed_by_their_beginning(path: Path) -> None:
         (entry,) = database.secrets()
         assert entry.hint == "abcd…"
         assert "efgh" not in repr(entry)
-        assert database.remove_secret(REALM, "abcd") == 1
+        assert not database.remove_secret(REALM, "abcd")
+        assert database.remove_secret(REALM, "abcdefgh")
         assert database.secrets() == []
 
 
@@ -162,6 +163,17 @@ async def test_cache_is_bounded(path: Path) -> None:
         assert users.find(REALM, "one more") is None
         assert users.find(REALM, "0") is NotYet.PENDING
         assert len(users._cache) == CACHE_SIZE
+
+
+async def test_user_read_again_is_not_the_next_to_be_dropped(path: Path) -> None:
+    with UserDatabase(path) as database:
+        users = SqliteUsers(database, Clock())
+        for number in range(CACHE_SIZE):
+            users._cache[REALM, str(number)] = (1.0, None)
+        await users.load(REALM, "0")
+        await users.load(REALM, "one more")
+        assert users.find(REALM, "0") is None
+        assert users.find(REALM, "1") is NotYet.PENDING
 
 
 async def test_secret_of_the_database_makes_credentials(path: Path) -> None:
