@@ -1,0 +1,1 @@
+"""An ICE agent and a TURN client for trio."""
