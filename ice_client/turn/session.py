@@ -1,0 +1,237 @@
+"""Runs one `TurnClient` over one link: three tasks, and the operations that wait for them.
+
+One task receives, one sends what the core wants sent and wakes at its deadlines; user data
+goes straight to the link. Errors end in `Session.failure`, never in the tasks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from ice_client.turn.client import ClientState, TurnClient
+from ice_client.turn.errors import LinkError, RelayClosedError, TurnClientError
+from ice_client.turn.link import Link
+from ice_client.turn.outputs import (
+    AllocationLost,
+    ConnectionAttempted,
+    DataReceived,
+    Done,
+    Exchange,
+    Failed,
+    IcmpReceived,
+    PermissionLost,
+    Transmit,
+)
+from ice_client.turn.trace import Observer
+from stun import Address
+
+RECEIVE_QUEUE = 1024
+"""Datagrams kept for the user; more are dropped and counted, as a socket's buffer does."""
+NOTICE_QUEUE = 64
+"""ICMP errors, lost permissions and connection attempts kept for the user."""
+
+Notice = IcmpReceived | PermissionLost | ConnectionAttempted
+
+
+@attrs.define(slots=True, eq=False)
+class _Waiter:
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    result: Done | Failed | None = None
+
+
+def random_bytes(count: int) -> bytes:
+    """Return bytes nobody can guess."""
+    return secrets.token_bytes(count)
+
+
+class Session:
+    """A client on a link.
+
+    Args:
+        client: the core.
+        link: owned by the caller.
+        observer: is told of each exchange.
+        receive_queue: datagrams kept for the user.
+
+    Attributes:
+        failure: why it ended; None while it runs.
+        dropped: datagrams lost because the receive queue was full.
+
+    """
+
+    def __init__(
+        self,
+        client: TurnClient,
+        link: Link,
+        observer: Observer,
+        receive_queue: int = RECEIVE_QUEUE,
+    ) -> None:
+        self.client = client
+        self.link = link
+        self.failure: TurnClientError | None = None
+        self.dropped = 0
+        self._observer = observer
+        self._to_send: list[bytes] = []
+        self._wake = trio.Event()
+        self._waiters: dict[int, _Waiter] = {}
+        self._data_in, self._data_out = trio.open_memory_channel[tuple[bytes, Address]](
+            receive_queue
+        )
+        self._notice_in, self._notice_out = trio.open_memory_channel[Notice](NOTICE_QUEUE)
+
+    async def run(self, nursery: trio.Nursery) -> None:
+        """Start the tasks; cancelling the nursery ends them."""
+        nursery.start_soon(self._receive_loop, self.link)
+        nursery.start_soon(self._drive)
+
+    async def perform(self, start: Callable[[float], int]) -> Done:
+        """Start an operation of the core, and wait for its end.
+
+        Args:
+            start: calls the core's method with the time, and returns its operation number.
+
+        Raises:
+            TurnClientError: what the operation failed with.
+
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.failure is not None:
+            raise self.failure
+        operation = start(trio.current_time())
+        waiter = self._waiters[operation] = _Waiter()
+        try:
+            self._take_outputs()
+            await waiter.ended.wait()
+        finally:
+            self._waiters.pop(operation, None)
+        if isinstance(waiter.result, Done):
+            return waiter.result
+        raise waiter.result.error if waiter.result else self._ended()
+
+    async def send(self, data: bytes, peer: Address, *, dont_fragment: bool = False) -> None:
+        """Send data to a peer there is a permission for. Per packet.
+
+        Raises:
+            TurnClientError: the link broke or the allocation ended.
+
+        """
+        if self.failure is not None:
+            raise self.failure
+        packet = self.client.send(data, peer, trio.current_time(), dont_fragment=dont_fragment)
+        self._take_outputs()
+        try:
+            await self.link.send(packet)
+        except LinkError as error:
+            self._fail(error)
+            raise
+
+    async def receive(self) -> tuple[bytes, Address]:
+        """Return what came next, and from whom.
+
+        Raises:
+            TurnClientError: the link broke or the allocation ended.
+
+        """
+        try:
+            return await self._data_out.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise self._ended() from None
+
+    async def next_notice(self) -> Notice:
+        """Return what else happened next.
+
+        Raises:
+            TurnClientError: the link broke or the allocation ended.
+
+        """
+        try:
+            return await self._notice_out.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise self._ended() from None
+
+    def end(self) -> None:
+        """Let everybody know that this side is through."""
+        self._fail(RelayClosedError("the relay is closed"))
+
+    def _ended(self) -> TurnClientError:
+        return self.failure or RelayClosedError("the relay is closed")
+
+    async def _receive_loop(self, link: Link) -> None:
+        while True:
+            try:
+                packet = await link.receive()
+            except LinkError as error:
+                self._fail(error)
+                return
+            self.client.receive(packet, trio.current_time())
+            self._take_outputs()
+
+    async def _drive(self) -> None:
+        """Send what is to be sent, sleep until a deadline or until there is more."""
+        while True:
+            to_send, self._to_send = self._to_send, []
+            for packet in to_send:
+                try:
+                    await self.link.send(packet)
+                except LinkError as error:
+                    self._fail(error)
+                    return
+            if self._to_send:
+                continue
+            self._wake = trio.Event()
+            deadline = self.client.next_deadline()
+            with trio.move_on_at(deadline if deadline is not None else float("inf")):
+                await self._wake.wait()
+            self.client.on_deadline(trio.current_time())
+            self._take_outputs()
+
+    def _take_outputs(self) -> None:
+        """Hand the core's outputs to whom they are for."""
+        while (output := self.client.next_output()) is not None:
+            match output:
+                case DataReceived(data=data, peer=peer):
+                    try:
+                        self._data_in.send_nowait((data, peer))
+                    except trio.WouldBlock:
+                        self.dropped += 1
+                    except (trio.ClosedResourceError, trio.BrokenResourceError):
+                        pass  # the relay is closed: nobody wants it
+                case Transmit(data=data):
+                    self._to_send.append(data)
+                case Done() | Failed():
+                    waiter = self._waiters.get(output.operation)
+                    if waiter is not None:
+                        waiter.result = output
+                        waiter.ended.set()
+                case Exchange():
+                    self._observer(output)
+                case AllocationLost(error=error):
+                    self._close(error)
+                case _:
+                    try:
+                        self._notice_in.send_nowait(output)
+                    except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+                        self.dropped += 1
+        # The driver sends, and sleeps no longer than until what may be a new deadline.
+        self._wake.set()
+
+    def _fail(self, error: TurnClientError) -> None:
+        link_error = error if isinstance(error, LinkError) else LinkError(str(error))
+        self._close(error)
+        self.client.link_failed(link_error, trio.current_time())
+        self._take_outputs()
+
+    def _close(self, error: TurnClientError) -> None:
+        if self.failure is None:
+            self.failure = error
+        self._data_in.close()
+        self._notice_in.close()
+
+    @property
+    def is_allocated(self) -> bool:
+        """Whether there is an allocation to delete."""
+        return self.client.state is ClientState.ALLOCATED
