@@ -1,0 +1,449 @@
+"""What a check found out, as values: everything a report shows is in a `Report`.
+
+The JSON report is these classes as msgspec writes them, and docs/ice-check.schema.json is
+their schema: a change that readers would notice takes a new `SCHEMA`. Times are seconds, sizes
+bytes. Addresses are text: they are shown, not calculated with.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, Literal
+
+import attrs
+
+SCHEMA: Final = "ice-check/1"
+
+
+class Transport(enum.Enum):
+    """How a client reaches the server."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+    DTLS = "dtls"
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is TLS or DTLS."""
+        return self in {Transport.TLS, Transport.DTLS}
+
+    @property
+    def stream(self) -> bool:
+        """Whether it runs over TCP."""
+        return self in {Transport.TCP, Transport.TLS}
+
+
+class Outcome(enum.Enum):
+    """How a stage ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Cause(enum.Enum):
+    """Why a stage failed, as far as the stage itself can tell."""
+
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    CLOSED = "closed"
+    NOT_STUN = "not-stun"
+    TLS = "tls"
+    ERROR_RESPONSE = "error-response"
+    NO_CREDENTIALS = "no-credentials"
+    LOST = "lost"
+    OTHER = "other"
+
+
+class StageName(enum.Enum):
+    """The stages of a row of the matrix, in order."""
+
+    CONNECT = "connect"
+    TLS = "tls"
+    BINDING = "binding"
+    ALLOCATE = "allocate"
+    PERMISSION = "permission"
+    ECHO = "echo"
+    DIRECT = "direct"
+    REFRESH = "refresh"
+
+
+@attrs.frozen(slots=True)
+class Stage:
+    """One timed step.
+
+    Attributes:
+        name: which one.
+        outcome: how it ended.
+        seconds: how long it took; None when it was skipped.
+        cause: why it failed.
+        code: the STUN error code, where the server answered with one.
+        detail: what a person wants to know of it.
+
+    """
+
+    name: StageName
+    outcome: Outcome
+    seconds: float | None = None
+    cause: Cause | None = None
+    code: int | None = None
+    detail: str = ""
+
+
+@attrs.frozen(slots=True)
+class Row:
+    """One way to the server: a transport to one of its addresses.
+
+    Attributes:
+        transport: see `Transport`.
+        family: of `address`.
+        address: the server's IP address.
+        port: its port.
+        stages: what was tried, in order.
+        mapped_address: this end as the server sees it (XOR-MAPPED-ADDRESS).
+        relayed_address: of the allocation, `address:port`.
+        lifetime: of the allocation, seconds.
+        software: the server's SOFTWARE.
+        speaks_other: TLS was asked for and the port speaks plain STUN, or the other way about.
+        expected: the target asked for this row; others are tried for what they tell.
+
+    """
+
+    transport: Transport
+    family: Literal["ipv4", "ipv6"]
+    address: str
+    port: int
+    stages: tuple[Stage, ...] = ()
+    mapped_address: str | None = None
+    relayed_address: str | None = None
+    lifetime: float | None = None
+    software: str | None = None
+    speaks_other: bool = False
+    expected: bool = True
+
+    def stage(self, name: StageName) -> Stage | None:
+        """Return the stage of that name, if it was tried."""
+        return next((each for each in self.stages if each.name is name), None)
+
+    def passed(self, name: StageName) -> bool:
+        """Whether the stage was tried and went well."""
+        stage = self.stage(name)
+        return stage is not None and stage.outcome is Outcome.OK
+
+    @property
+    def failure(self) -> Stage | None:
+        """The first stage that failed."""
+        return next((each for each in self.stages if each.outcome is Outcome.FAILED), None)
+
+    @property
+    def works(self) -> bool:
+        """Whether all that was tried went well."""
+        return bool(self.stages) and self.failure is None
+
+    @property
+    def label(self) -> str:
+        """How people call it: `udp ipv4 192.0.2.1:3478`."""
+        host = f"[{self.address}]" if self.family == "ipv6" else self.address
+        return f"{self.transport.value} {self.family} {host}:{self.port}"
+
+
+@attrs.frozen(slots=True)
+class Lookup:
+    """One DNS question and what became of it.
+
+    Attributes:
+        kind: `A`, `AAAA` or `SRV`; `hosts` for what the system's own resolver knew beyond DNS.
+        name: what was asked for.
+        values: the answers as text, SRV as `priority weight port target`.
+        seconds: how long it took.
+        error: empty unless the resolver failed (an empty answer is no failure).
+
+    """
+
+    kind: Literal["A", "AAAA", "SRV", "hosts"]
+    name: str
+    values: tuple[str, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+
+
+@attrs.frozen(slots=True)
+class Certificate:
+    """One certificate of a chain; times in RFC 3339."""
+
+    subject: str
+    issuer: str
+    not_before: str
+    not_after: str
+    names: tuple[str, ...] = ()
+    key: str = ""
+    signature: str = ""
+
+
+@attrs.frozen(slots=True)
+class TlsResult:
+    """What a TLS port shows.
+
+    Attributes:
+        address: where, `address:port`.
+        name: the name that was asked for and that the certificate should have.
+        version: `TLSv1.3`.
+        cipher: the cipher suite.
+        alpn: the protocol agreed on; empty for none (RFC 7443 defines `stun.turn`).
+        chain: as sent, leaf first.
+        trusted: whether it leads to a root of this system, name and time aside.
+        trust_error: why not, in OpenSSL's words.
+        self_signed: the leaf signed itself.
+        name_matches: whether the leaf is for `name`.
+        seconds_left: until the first certificate of the chain expires; negative if one has.
+        seconds_until_valid: until the last one becomes valid; negative if all are.
+        native_root: the root's name if libwebrtc knows it, None if not or not told.
+        weak: what is weak about keys and signatures; empty if nothing.
+        old_versions: versions before 1.2 that the server accepts.
+
+    """
+
+    address: str
+    name: str
+    version: str
+    cipher: str
+    alpn: str
+    chain: tuple[Certificate, ...]
+    trusted: bool
+    trust_error: str
+    self_signed: bool
+    name_matches: bool
+    seconds_left: float
+    seconds_until_valid: float
+    native_root: str | None
+    weak: str = ""
+    old_versions: tuple[str, ...] = ()
+
+
+class CredentialState(enum.Enum):
+    """What became of the credentials; see `CredentialResult`."""
+
+    ACCEPTED = "accepted"
+    NONE_GIVEN = "none-given"
+    NOT_NEEDED = "not-needed"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    CLOCK_SKEW = "clock-skew"
+    WRONG_SECRET = "wrong-secret"  # noqa: S105 - a state's name
+    WRONG_REALM = "wrong-realm"
+    STALE_NONCE_LOOP = "stale-nonce-loop"
+    BAD_CHALLENGE = "bad-challenge"
+    NOT_TOLD = "not-told"
+
+
+@attrs.frozen(slots=True)
+class CredentialResult:
+    """How authentication went.
+
+    Attributes:
+        state: see `CredentialState`.
+        realm: the one of the server's challenge.
+        expected_realm: the one that was expected, if any was.
+        detail: the evidence.
+        open_relay: whether an Allocate without credentials was granted; None if not tried.
+        expired_accepted: whether an expired time-limited credential was; None if not tried.
+
+    """
+
+    state: CredentialState
+    realm: str | None = None
+    expected_realm: str | None = None
+    detail: str = ""
+    open_relay: bool | None = None
+    expired_accepted: bool | None = None
+
+
+class Mapping(enum.Enum):
+    """How a NAT maps (RFC 5780 §4.3, RFC 4787 §4.1)."""
+
+    NONE = "no-nat"
+    ENDPOINT_INDEPENDENT = "endpoint-independent"
+    ADDRESS_DEPENDENT = "address-dependent"
+    ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"
+
+
+class Filtering(enum.Enum):
+    """What a NAT lets in (RFC 5780 §4.4, RFC 4787 §5)."""
+
+    ENDPOINT_INDEPENDENT = "endpoint-independent"
+    ADDRESS_DEPENDENT = "address-dependent"
+    ADDRESS_AND_PORT_DEPENDENT = "address-and-port-dependent"
+
+
+@attrs.frozen(slots=True)
+class NatResult:
+    """NAT behaviour as one server shows it; None where it could not be told.
+
+    Attributes:
+        server: the one asked, `address:port`.
+        local_address: this end's socket.
+        mapped_address: as the server sees it.
+        offered: whether the server offers RFC 5780 discovery.
+        mapping: see `Mapping`.
+        filtering: see `Filtering`.
+        hairpin: whether packets to the own mapped address come back.
+        port_preserved: whether the external port is the local one.
+        alg: whether MAPPED-ADDRESS and XOR-MAPPED-ADDRESS differ.
+        lifetime: seconds a mapping was seen to last at least; only on request.
+        lifetime_end: seconds after which it was gone, if it was.
+        detail: what stood in the way.
+
+    """
+
+    server: str
+    local_address: str = ""
+    mapped_address: str | None = None
+    offered: bool = False
+    mapping: Mapping | None = None
+    filtering: Filtering | None = None
+    hairpin: bool | None = None
+    port_preserved: bool | None = None
+    alg: bool | None = None
+    lifetime: float | None = None
+    lifetime_end: float | None = None
+    detail: str = ""
+
+
+@attrs.frozen(slots=True)
+class LocalCandidate:
+    """An address of this machine that ICE would offer."""
+
+    type: Literal["host", "srflx", "relay"]
+    transport: str
+    address: str
+    base: str = ""
+    interface: str = ""
+    seconds: float | None = None
+
+
+@attrs.frozen(slots=True)
+class RoundTrips:
+    """Round trips of one path, seconds; `series` has at most 500, in the order sent."""
+
+    sent: int
+    received: int
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    jitter: float | None = None
+    reordered: int = 0
+    series: tuple[float | None, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """The part that did not come back, 0 to 1."""
+        return 1 - self.received / self.sent if self.sent else 0.0
+
+
+@attrs.frozen(slots=True)
+class RampStep:
+    """One rate of the throughput ramp."""
+
+    offered_bps: float
+    received_bps: float
+    loss: float
+
+
+@attrs.frozen(slots=True)
+class QualityResult:
+    """How well packets pass between two allocations.
+
+    Attributes:
+        row: the way to the server that was measured.
+        relay: from one allocation to the other and back.
+        direct: a Binding request to the server and its response, over the same transport.
+        ramp: throughput by offered rate, from one allocation to the other.
+        path_mtu: the largest payload that came through, bytes; None if not measured.
+
+    """
+
+    row: str
+    relay: RoundTrips
+    direct: RoundTrips
+    ramp: tuple[RampStep, ...] = ()
+    path_mtu: int | None = None
+
+    @property
+    def throughput_bps(self) -> float | None:
+        """The highest rate that came through with at most 1 % lost."""
+        good = [step.received_bps for step in self.ramp if step.loss <= 0.01]
+        return max(good) if good else (0.0 if self.ramp else None)
+
+    @property
+    def relay_minus_direct(self) -> float | None:
+        """What the relay adds at the median, seconds: the relayed way passes the server twice."""
+        if self.relay.p50 is None or self.direct.p50 is None:
+            return None
+        return self.relay.p50 - self.direct.p50
+
+
+@attrs.frozen(slots=True)
+class PeerAccess:
+    """Whether the relay takes a peer that it should not."""
+
+    peer: str
+    kind: Literal["loopback", "private", "metadata"]
+    permitted: bool | None
+    detail: str = ""
+
+
+@attrs.frozen(slots=True)
+class Finding:
+    """A verdict on this target, complete in itself.
+
+    Attributes:
+        id: of the verdict.
+        severity: `error`, `warning` or `info`.
+        title: the verdict's.
+        where: what it is about: a row, a name, an address.
+        detail: the evidence.
+        explanation: the verdict's.
+        fix: the verdict's.
+
+    """
+
+    id: str
+    severity: Literal["error", "warning", "info"]
+    title: str
+    where: str
+    detail: str
+    explanation: str
+    fix: str
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Report:
+    """All of one check.
+
+    Attributes:
+        schema: `SCHEMA`.
+        tool: name and version.
+        started: RFC 3339, UTC.
+        seconds: how long it took.
+        target: as given, without secrets.
+        works: nothing that was asked for fails.
+
+    """
+
+    schema: Literal["ice-check/1"] = SCHEMA
+    tool: str
+    started: str
+    seconds: float
+    target: str
+    works: bool
+    lookups: tuple[Lookup, ...] = ()
+    rows: tuple[Row, ...] = ()
+    tls: tuple[TlsResult, ...] = ()
+    credentials: CredentialResult | None = None
+    nat: tuple[NatResult, ...] = ()
+    candidates: tuple[LocalCandidate, ...] = ()
+    quality: tuple[QualityResult, ...] = ()
+    peers: tuple[PeerAccess, ...] = ()
+    findings: tuple[Finding, ...] = ()
