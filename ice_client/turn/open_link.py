@@ -9,10 +9,17 @@ from collections.abc import AsyncIterator, Iterator
 import attrs
 import trio
 
+from ice_client.turn.background import background_tasks
+from ice_client.turn.dtls_link import DtlsLink
+from ice_client.turn.errors import LinkError
 from ice_client.turn.link import Link, UdpLink, connected_socket
-from ice_client.turn.server import Transport, TurnServer
+from ice_client.turn.server import TurnServer
+from ice_client.turn.stream_link import StreamLink, start_tls, tls_details
 from ice_client.turn.trace import Observer, Stage, StageEnded, TlsDetails, observe_nothing
 from stun import Address
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds; also how long a TLS or DTLS handshake that nobody answers is waited for."""
 
 
 @attrs.define(slots=True)
@@ -55,6 +62,7 @@ async def open_link(
     *,
     bind: Address | None = None,
     observer: Observer = observe_nothing,
+    connect_timeout: float = CONNECT_TIMEOUT,
 ) -> AsyncIterator[Link]:
     """Connect to a server for the length of the block.
 
@@ -63,21 +71,70 @@ async def open_link(
         remote: the address of the server's host to connect to.
         bind: local address; port 0 for any.
         observer: is told of each stage.
+        connect_timeout: seconds that connecting, handshake included, may take.
 
     Raises:
         LinkError: it cannot be reached; `TlsError`, `CertificateError` if the handshake failed.
 
     """
-    is_stream = server.transport.is_stream
-    kind = socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM
+    with limited(connect_timeout, f"no connection to {remote}"):
+        link = await _connect(server, remote, bind, observer)
+    async with background_tasks() as nursery:
+        if isinstance(link, StreamLink):
+            nursery.start_soon(link.write)
+        try:
+            yield link
+        finally:
+            with trio.CancelScope(shield=True):
+                await link.aclose()
+
+
+@contextlib.contextmanager
+def limited(seconds: float, what: str) -> Iterator[None]:
+    """Limit what the block may take.
+
+    Raises:
+        LinkError: it took longer.
+
+    """
+    try:
+        with trio.fail_after(seconds):
+            yield
+    except trio.TooSlowError as error:
+        raise LinkError(f"{what} within {seconds:g} s") from error
+
+
+async def _connect(
+    server: TurnServer, remote: Address, bind: Address | None, observer: Observer
+) -> Link:
+    kind = socket.SOCK_STREAM if server.transport.is_stream else socket.SOCK_DGRAM
     with timed_stage(observer, Stage.CONNECT, remote):
         sock = await connected_socket(kind, remote, bind)
-    if server.transport is not Transport.UDP:
-        sock.close()
-        raise NotImplementedError
-    link = UdpLink(sock)
+    if not server.transport.is_stream:
+        udp = UdpLink(sock)
+        return await _secure(udp, server, observer) if server.transport.is_secure else udp
+    local = Address.from_sockaddr(sock.getsockname())
+    stream = trio.SocketStream(sock)
+    if not server.transport.is_secure:
+        return StreamLink(stream, local, remote)
     try:
-        yield link
-    finally:
+        with timed_stage(observer, Stage.TLS_HANDSHAKE, remote) as report:
+            secure = await start_tls(stream, server)
+            report.tls = tls_details(secure)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return StreamLink(secure, local, remote)
+
+
+async def _secure(carrier: UdpLink, server: TurnServer, observer: Observer) -> DtlsLink:
+    try:
+        with timed_stage(observer, Stage.DTLS_HANDSHAKE, carrier.remote) as report:
+            link = DtlsLink(carrier, server)
+            await link.handshake()
+            report.tls = link.details
+    except BaseException:
         with trio.CancelScope(shield=True):
-            await link.aclose()
+            await carrier.aclose()
+        raise
+    return link
