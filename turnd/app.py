@@ -21,6 +21,7 @@ from turnd.admin.metrics import LiveValues, Metrics
 from turnd.admin.systemd import feed_watchdog, notify
 from turnd.config import Config, ConfigError
 from turnd.core.server import Environment, TurnServer
+from turnd.datapath.interface import DatapathSettings
 from turnd.datapath.select import open_engine
 from turnd.hub import Hub, Links
 from turnd.listeners import open_listeners
@@ -91,7 +92,7 @@ class Application:
         self._host = self._look_at_host()
         self._sqlite = open_database(config)
         self._source = open_source(config, self._sqlite)
-        self._datapath, self._clock = open_engine(config, datapath_settings(config, self._host))
+        self._datapath, self._clock = open_engine(config, self._datapath_settings())
         self._hub = Hub(self._datapath, self._source, self._clock)
         counters = TransportCounters()
         self._streams = StreamTransports(
@@ -170,12 +171,13 @@ class Application:
     async def _start(self, nursery: trio.Nursery, on_ready: Callable[[Running], None]) -> None:
         await nursery.start(self._watch_signals)
         metrics = await self._start_http(nursery)
+        for sock in self._listeners.udp:
+            # An engine may bind more sockets to a privileged port, as the same user.
+            self._datapath.add_listener(sock)
         drop_privileges(self._config.server.user, self._config.server.group)
         if self._sqlite is not None:
             await self._sqlite.load_secrets()
             nursery.start_soon(self._sqlite.run)
-        for sock in self._listeners.udp:
-            self._datapath.add_listener(sock)
         nursery.start_soon(self._hub.run)
         await nursery.start(self._tcp_relay.run)
         await nursery.start(self._dtls.run)
@@ -242,7 +244,7 @@ class Application:
         self._hub.source = self._source
         settings = core_settings(config, self._host, draining=self._draining)
         self._server.reconfigure(settings, self._source, self._clock())
-        self._datapath.reconfigure(datapath_settings(config, self._host))
+        self._datapath.reconfigure(self._datapath_settings())
         self._streams.reconfigure(stream_settings(config))
         self._dtls.reconfigure(dtls_settings(config))
         self._tcp_relay.reconfigure(tcp_relay_settings(config))
@@ -271,6 +273,9 @@ class Application:
     def _on_idle(self) -> None:
         if self._draining:
             self._stop.set()
+
+    def _datapath_settings(self) -> DatapathSettings:
+        return datapath_settings(self._config, self._host, self._listeners.plain_udp_ports)
 
     def _look_at_host(self) -> HostAddresses:
         listening = set(self._listeners.addresses)

@@ -19,7 +19,7 @@ from turnd.config.values import Endpoint
 from turnd.core.peer_policy import PeerPolicy
 from turnd.core.settings import Lifetimes, Limits, NatDiscovery, RelayIp, Settings
 from turnd.core.special_purpose import AddressRange
-from turnd.datapath.interface import DatapathSettings
+from turnd.datapath.interface import BindingService, DatapathSettings
 
 _PASSWORD_ALGORITHMS: dict[str, PasswordAlgorithm] = {"MD5": MD5, "SHA-256": SHA256}
 
@@ -182,8 +182,10 @@ def peer_policy(config: Config, host: HostAddresses, relays: Sequence[RelayIp]) 
     )
 
 
-def datapath_settings(config: Config, host: HostAddresses) -> DatapathSettings:
-    """Return what an engine has to know."""
+def datapath_settings(
+    config: Config, host: HostAddresses, plain_udp_ports: frozenset[int]
+) -> DatapathSettings:
+    """Return what an engine has to know; the ports are those that take STUN as it is."""
     relays = relay_ips(config, host)
     return DatapathSettings(
         own_ips=frozenset(ip for relay in relays for ip in (relay.local, relay.public)),
@@ -192,7 +194,16 @@ def datapath_settings(config: Config, host: HostAddresses) -> DatapathSettings:
         preserve_dscp=config.relay.preserve_dscp,
         receive_buffer=config.listen.receive_buffer,
         relay_receive_buffer=config.relay.receive_buffer,
+        binding=_binding(config, plain_udp_ports),
     )
+
+
+def _binding(config: Config, ports: frozenset[int]) -> BindingService | None:
+    """Say which Binding requests nobody but the engine has to see."""
+    if config.auth.authenticate_binding or nat_discovery(config) is not None:
+        return None
+    rate = config.rate_limit.unauthenticated_per_prefix
+    return BindingService(ports, rate, 2 * rate)
 
 
 def _ranges(ranges: Iterable[ConfiguredRange]) -> tuple[AddressRange, ...]:

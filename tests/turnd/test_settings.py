@@ -72,7 +72,7 @@ def test_own_endpoints_are_on_every_address_of_a_wildcard_and_outside_too(tmp_pa
     assert settings.denied_endpoints == found
     assert settings.policy.check(PUBLIC).internal_only
     assert not settings.policy.check(OTHER).allowed
-    assert datapath_settings(config(tmp_path, text), host).own_ips == {V4, PUBLIC, V6}
+    assert datapath_settings(config(tmp_path, text), host, frozenset()).own_ips == {V4, PUBLIC, V6}
 
 
 def test_limits_of_realms_inherit_and_override(tmp_path: Path) -> None:

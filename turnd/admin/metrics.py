@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stun import ErrorCode
+from stun import ErrorCode, Method
 from turnd import __version__
 from turnd.admin.logs import method_name
 from turnd.core import outputs as o
@@ -57,8 +57,11 @@ class Metrics:
         self._open: dict[int, tuple[str, ...]] = {}
         self._series: Counts[tuple[str, ...]] = Counts()
         self._realms = frozenset(realms) if per_realm else frozenset()
+        self._engine_bindings = (0, 0)
         self.registry = CollectorRegistry(auto_describe=True)
         registry = self.registry
+        # Before the counters: what it reads of the engine is added to them.
+        registry.register(_LiveCollector(live, self._count_bindings))
         self._allocations = Gauge(
             "turnd_allocations",
             "Allocations there are.",
@@ -108,7 +111,6 @@ class Metrics:
             registry=registry,
         )
         ProcessCollector(registry=registry)
-        registry.register(_LiveCollector(live))
 
     def handle(self, output: o.Output) -> None:
         """Count one event."""
@@ -126,6 +128,17 @@ class Metrics:
             self._denied.inc()
         elif isinstance(output, o.PeerConnection):
             self._peer_connections.labels(output.state).inc()
+
+    def _count_bindings(self, totals: Totals) -> None:
+        """Count Binding requests that the engine took care of, since the last scrape."""
+        answered, limited = self._engine_bindings
+        self._engine_bindings = totals.bindings, totals.bindings_limited
+        if totals.bindings > answered:
+            labels = (method_name(Method.BINDING), "0", "udp", self._realm(""))
+            self._requests.labels(*labels).inc(totals.bindings - answered)
+        if totals.bindings_limited > limited:
+            dropped = self._dropped.labels("rate-limited", "udp")
+            dropped.inc(totals.bindings_limited - limited)
 
     def _answered(self, output: o.RequestAnswered) -> None:
         realm = self._realm(output.realm)
@@ -177,12 +190,19 @@ def _family(relayed: Iterable[RelayedAddress]) -> str:
 
 
 class _LiveCollector(Collector):
-    def __init__(self, live: LiveValues) -> None:
+    def __init__(self, live: LiveValues, count_bindings: Callable[[Totals], None]) -> None:
         self._live = live
+        self._count_bindings = count_bindings
+
+    def describe(self) -> list[Metric]:
+        """Say nothing: reading the engine takes its locks."""
+        return []
 
     def collect(self) -> Iterator[Metric]:
         """Read everything now."""
-        yield from _datapath(self._live.datapath())
+        totals = self._live.datapath()
+        self._count_bindings(totals)
+        yield from _datapath(totals)
         yield from _streams(self._live.streams())
         draining = GaugeMetricFamily("turnd_draining", "1 while new allocations are refused.")
         draining.add_metric([], float(self._live.draining()))
@@ -211,6 +231,11 @@ def _datapath(totals: Totals) -> Iterator[Metric]:
     )
     internal.add_metric([], totals.internal)
     yield internal
+    passed_on = CounterMetricFamily(
+        "turnd_passed_on_packets", "Packets that one thread of the engine had to give to another."
+    )
+    passed_on.add_metric([], totals.passed_on)
+    yield passed_on
 
 
 def _streams(totals: StreamTotals) -> Iterator[Metric]:

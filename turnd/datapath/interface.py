@@ -63,12 +63,36 @@ class Totals:
         relayed: by direction, the client's transport, and the relay's address family.
         drops: packets by reason.
         internal: packets delivered between two allocations without leaving the engine.
+        bindings: Binding requests that the engine answered itself.
+        bindings_limited: those it dropped because their prefix had enough answers.
+        passed_on: packets that one of its threads had to give to another.
 
     """
 
     relayed: Mapping[tuple[Direction, Transport, Family], PacketCount]
     drops: Mapping[Drop, int]
     internal: int
+    bindings: int = 0
+    bindings_limited: int = 0
+    passed_on: int = 0
+
+
+@attrs.frozen(slots=True)
+class BindingService:
+    """Leave for an engine to answer Binding requests that ask for nothing but an address.
+
+    An engine need not take it: what it hands up is answered by the core.
+
+    Attributes:
+        ports: the listeners' ports where that is so.
+        rate: answers per second to one prefix of strangers (as the core has it), 0 for no limit.
+        burst: answers at once after a quiet time.
+
+    """
+
+    ports: frozenset[int]
+    rate: float
+    burst: float
 
 
 @attrs.frozen(slots=True)
@@ -84,6 +108,7 @@ class DatapathSettings:
         preserve_dscp: copy DSCP and ECN from incoming to outgoing packets (RFC 8656 §14).
         receive_buffer: SO_RCVBUF of the UDP listeners in bytes, 0 for the system's default.
         relay_receive_buffer: SO_RCVBUF of relay sockets in bytes, 0 for the system's default.
+        binding: None to have every Binding request handed up.
 
     """
 
@@ -93,6 +118,7 @@ class DatapathSettings:
     preserve_dscp: bool = True
     receive_buffer: int = 4 * 1024 * 1024
     relay_receive_buffer: int = 0
+    binding: BindingService | None = None
 
 
 class RequestHandler(Protocol):

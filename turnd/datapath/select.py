@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import os
 from collections.abc import Callable
 
 import structlog
@@ -17,17 +18,24 @@ log = structlog.get_logger("turnd")
 
 def is_compiled() -> bool:
     """Whether the native engine is there: it is compiled at install, where that can be done."""
-    return importlib.util.find_spec("turnd.datapath.native._engine") is not None
+    try:
+        importlib.import_module("turnd.datapath.native._engine")
+    except ImportError:
+        return False
+    return True
 
 
 def open_engine(config: Config, settings: DatapathSettings) -> tuple[Datapath, Callable[[], float]]:
     """Return the engine, and the clock (monotonic seconds) that its deadlines go by."""
-    if config.server.datapath == "native":
+    if config.server.datapath != "portable":
         if is_compiled():
             from turnd.datapath.native.engine import NativeDatapath
 
-            return NativeDatapath(settings), NativeDatapath.clock
+            threads = config.server.threads or len(os.sched_getaffinity(0))
+            return NativeDatapath(settings, threads), NativeDatapath.clock
         log.warning(
-            "the native datapath was not compiled when turnd was installed: using the portable one"
+            "native-datapath-missing",
+            detail="it was not compiled when turnd was installed (no C compiler, or not Linux): "
+            "the portable one, in Python, moves fewer packets",
         )
     return PortableDatapath(settings, trio.current_time), trio.current_time

@@ -108,6 +108,24 @@ def test_user_is_no_label_by_default(metrics: Metrics) -> None:
     assert "alice" not in generate_latest(metrics.registry).decode()
 
 
+def test_bindings_that_the_engine_answered_are_requests_like_others(
+    counters: TransportCounters,
+) -> None:
+    totals = [TOTALS]
+    live = LiveValues(lambda: totals[0], counters.snapshot, lambda: False)
+    metrics = Metrics([REALM], live, per_realm=True)
+    metrics.handle(
+        o.RequestAnswered(attrs.evolve(CLIENT, transport=Transport.UDP), Method.BINDING, 0, "")
+    )
+    for answered, limited in ((5, 0), (5, 2), (9, 2)):
+        totals[0] = attrs.evolve(TOTALS, bindings=answered, bindings_limited=limited)
+        generate_latest(metrics.registry)
+    labels = {"method": "binding", "code": "0", "transport": "udp", "realm": "other"}
+    assert value(metrics, "turnd_requests_total", **labels) == 10
+    labels = {"reason": "rate-limited", "transport": "udp"}
+    assert value(metrics, "turnd_requests_dropped_total", **labels) == 2
+
+
 def test_requests_are_counted_by_method_and_code(metrics: Metrics) -> None:
     for code in (0, 401, 401, 438):
         metrics.handle(o.RequestAnswered(CLIENT, Method.ALLOCATE, code, REALM))

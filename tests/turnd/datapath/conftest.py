@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,17 +35,18 @@ class NativeClock(ManualClock):
         self._set_clock(self.now)
 
 
-def make_native(settings: DatapathSettings) -> tuple[Datapath, ManualClock]:
+def make_native(settings: DatapathSettings, threads: int = 1) -> tuple[Datapath, ManualClock]:
     # Where no compiler was, this module can't be imported.
     from turnd.datapath.native.engine import NativeDatapath
 
-    engine = NativeDatapath(settings)
+    engine = NativeDatapath(settings, threads)
     return engine, NativeClock(engine.set_clock)
 
 
 ENGINES: dict[str, EngineMaker] = {"portable": make_portable}
 if is_compiled():
     ENGINES["native"] = make_native
+    ENGINES["native-of-three-threads"] = partial(make_native, threads=3)
 
 
 @pytest.fixture(params=list(ENGINES))

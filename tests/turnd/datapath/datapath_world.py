@@ -14,7 +14,7 @@ from stun import Address, Family
 from tests.turnd.datapath.datapath_wire import channel_data, send_indication
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, RelayUnavailableError
-from turnd.datapath.interface import Datapath, Drop
+from turnd.datapath.interface import Datapath, DatapathSettings, Drop
 
 LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 LIFETIME = 300.0
@@ -222,6 +222,10 @@ class World:
         client = SinkClient(self.engine, five_tuple, room)
         self.engine.attach(five_tuple, Sink(client.deliver))
         return client
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Put other settings in force."""
+        self.engine.reconfigure(DatapathSettings(**settings))
 
     # Rows
 

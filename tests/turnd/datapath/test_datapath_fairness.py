@@ -5,16 +5,26 @@ from __future__ import annotations
 import socket
 import struct
 
+import pytest
 import trio
 
 from stun import Family
+from tests.turnd.datapath.conftest import ENGINES, EngineMaker
 from tests.turnd.datapath.datapath_world import Endpoint, WorldFactory, by_channel
 from turnd.core.five_tuple import Transport
 from turnd.core.tables import RelayedAddress
 
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it
 FLOOD = 2000
+ONE_THREAD = [name for name in ENGINES if "threads" not in name]
+"""Whose turn it is between threads is the system's to say."""
 LARGE_BUFFER = 8 << 20
+
+
+@pytest.fixture(params=ONE_THREAD)
+def engine(request: pytest.FixtureRequest) -> EngineMaker:
+    """How to make the engine under test."""
+    return ENGINES[request.param]
 
 
 class Log:

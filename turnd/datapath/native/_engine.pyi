@@ -28,8 +28,8 @@ class Engine:
     def set_clock(self, now: int) -> None:
         """Go by this time from now on, and no more by the system's."""
 
-    def add_listener(self, fd: int, address: Address) -> None:
-        """Take over a listener's file descriptor; OSError where there are too many."""
+    def add_listener(self, shard: int, fd: int, address: Address) -> None:
+        """Take over a descriptor of a listener; OSError where there are too many."""
 
     def open_relay(
         self,
@@ -78,8 +78,20 @@ class Engine:
     def receive(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Relay or drop what a client on a stream or DTLS sent."""
 
-    def reconfigure(self, own_ips: list[Address], denied: list[Address], total_rate: int) -> None:
-        """Put other settings in force."""
+    def reconfigure(
+        self,
+        own_ips: list[Address],
+        denied: list[Address],
+        total_rate: int,
+        binding_ports: list[int],
+        binding_interval: int,
+        binding_burst: int,
+    ) -> None:
+        """Put other settings in force.
+
+        Binding requests to those ports are answered here: to each prefix one in so many
+        nanoseconds, after a quiet time as many as the burst's nanoseconds are worth; 0 is no limit.
+        """
 
     def receive_tos(self, on: bool) -> None:
         """Have relay sockets tell each datagram's DSCP and ECN, or no longer."""
@@ -99,5 +111,11 @@ class Engine:
     def woken(self) -> None:
         """Make `up_fd` unreadable again."""
 
-    def totals(self) -> tuple[dict[tuple[Transport, int], _Traffic], list[int], int]:
-        """Return traffic by transport and family (0 IPv4, 1 IPv6), drops, packets inside."""
+    def totals(
+        self,
+    ) -> tuple[dict[tuple[Transport, int], _Traffic], list[int], int, int, int, int]:
+        """Return what was counted.
+
+        Traffic by transport and family (0 IPv4, 1 IPv6), drops, packets inside, Binding requests
+        answered, those that were too many, and packets that came in by another thread.
+        """

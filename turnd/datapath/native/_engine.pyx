@@ -36,6 +36,8 @@ cdef extern from "engine.h":
         bint known_attributes[0x8000]
     enum: DROPS
     enum: UP_TO_CLIENT
+    enum: UP_GONE
+    enum: MAX_SHARDS
     engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed)
     void engine_free(engine_t *engine) nogil
     bint engine_start(engine_t *engine)
@@ -48,9 +50,22 @@ cdef extern from "control.h":
         traffic_t relayed[4][2]
         uint64_t drops[DROPS]
         uint64_t internal
-    bint control_add_listener(engine_t *engine, int fd, const addr_t *address)
-    int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
-                           const addr_t *local, const addr_t *public_address, int64_t rate)
+        uint64_t bindings
+        uint64_t bindings_limited
+        uint64_t passed_on
+    ctypedef struct control_settings_t:
+        const addr_t *own_ips
+        int own_ip_count
+        const addr_t *denied
+        int denied_count
+        const uint16_t *binding_ports
+        int binding_port_count
+        int64_t binding_interval
+        int64_t binding_burst
+        int64_t total_rate
+    bint control_add_listener(engine_t *engine, int shard, int fd, const addr_t *address)
+    int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client,
+                           int fd, const addr_t *local, const addr_t *public_address, int64_t rate)
     void control_close_relay(engine_t *engine, uint64_t number, uint8_t family)
     bint control_close(engine_t *engine, uint64_t number, traffic_t *moved)
     bint control_traffic(engine_t *engine, uint64_t number, traffic_t *moved)
@@ -71,8 +86,7 @@ cdef extern from "control.h":
     void control_woken(engine_t *engine)
     bint control_exists(const engine_t *engine, uint64_t number)
     void control_taken(engine_t *engine, const up_header_t *entry)
-    bint control_reconfigure(engine_t *engine, const addr_t *own_ips, int own_ip_count,
-                             const addr_t *denied, int denied_count, int64_t total_rate)
+    bint control_reconfigure(engine_t *engine, const control_settings_t *settings)
     void control_receive_tos(engine_t *engine, bint on)
     void control_totals(engine_t *engine, totals_t *totals)
 
@@ -169,10 +183,10 @@ cdef class Engine:
     def set_clock(self, int64_t now):
         engine_set_clock(self._engine, now)
 
-    def add_listener(self, int fd, address):
+    def add_listener(self, int shard, int fd, address):
         cdef addr_t filled
         fill(&filled, address)
-        if not control_add_listener(self._engine, fd, &filled):
+        if not control_add_listener(self._engine, shard, fd, &filled):
             raise OSError("too many listeners")
 
     def open_relay(self, uint64_t number, five_tuple, int fd, local, public, int64_t rate):
@@ -237,14 +251,34 @@ cdef class Engine:
         fill_five_tuple(&client, five_tuple)
         control_receive(self._engine, data, len(data), &client)
 
-    def reconfigure(self, list own_ips, list denied, int64_t total_rate):
+    def reconfigure(
+        self,
+        list own_ips,
+        list denied,
+        int64_t total_rate,
+        list binding_ports,
+        int64_t binding_interval,
+        int64_t binding_burst,
+    ):
+        cdef control_settings_t settings
+        cdef uint16_t ports[256]
+        cdef int port_count = min(len(binding_ports), 256)
+        for i in range(port_count):
+            ports[i] = binding_ports[i]
         cdef addr_t *ips = fill_all(own_ips)
         cdef addr_t *endpoints = NULL
         try:
             endpoints = fill_all(denied)
-            if not control_reconfigure(
-                self._engine, ips, len(own_ips), endpoints, len(denied), total_rate
-            ):
+            settings.own_ips = ips
+            settings.own_ip_count = len(own_ips)
+            settings.denied = endpoints
+            settings.denied_count = len(denied)
+            settings.binding_ports = ports
+            settings.binding_port_count = port_count
+            settings.binding_interval = binding_interval
+            settings.binding_burst = binding_burst
+            settings.total_rate = total_rate
+            if not control_reconfigure(self._engine, &settings):
                 raise MemoryError
         finally:
             free(ips)
@@ -265,7 +299,7 @@ cdef class Engine:
         if self._taking.kind == UP_TO_CLIENT and not control_exists(
             self._engine, self._taking.allocation
         ):
-            return 3, b"", read_five_tuple(&self._taking.five_tuple)
+            return UP_GONE, b"", read_five_tuple(&self._taking.five_tuple)
         return self._taking.kind, data, read_five_tuple(&self._taking.five_tuple)
 
     def taken(self):
@@ -287,4 +321,12 @@ cdef class Engine:
             for i, transport in enumerate(_TRANSPORTS)
             for family in range(2)
         }
-        return relayed, [totals.drops[i] for i in range(DROPS)], totals.internal
+        drops = [totals.drops[i] for i in range(DROPS)]
+        return (
+            relayed,
+            drops,
+            totals.internal,
+            totals.bindings,
+            totals.bindings_limited,
+            totals.passed_on,
+        )

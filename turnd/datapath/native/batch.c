@@ -344,13 +344,17 @@ void batch_receive_listener(shard_t *shard, listener_t *listener) {
         read_controls(shard, header, &listener->overflow, &ancillary);
         five_tuple_t from = {.server = ancillary.to, .transport = TRANSPORT_UDP};
         addr_from_sockaddr(&from.client, &receiving.names[i]);
+        shard_t *home = engine_shard_of(shard->engine, &from.client);
         uint8_t *data = receiving.parts[i].iov_base;
         uint32_t size = receiving.headers[i].msg_len;
         uint32_t segment = ancillary.segment && ancillary.segment < size ? ancillary.segment : size;
         uint32_t offset = 0;
         do {
             uint32_t length = size - offset < segment ? size - offset : segment;
-            road_from_client(shard, listener, &from, data + offset, length, ancillary.tos);
+            if (home == shard)
+                road_from_client(shard, listener, &from, data + offset, length, ancillary.tos);
+            else
+                road_pass_on(shard, home, &from, data + offset, length, ancillary.tos);
             offset += length;
         } while (offset < size);
     }

@@ -14,11 +14,17 @@ static number_row_t *find(const engine_t *engine, uint64_t number) {
     return table_find(&engine->allocations, key);
 }
 
-bool control_add_listener(engine_t *engine, int fd, const addr_t *address) {
-    shard_t *shard = engine->shards[0];
+static bool answers_bindings(const engine_t *engine, uint16_t port) {
+    return engine->binding_ports[port / 8] >> port % 8 & 1;
+}
+
+bool control_add_listener(engine_t *engine, int index, int fd, const addr_t *address) {
+    shard_t *shard = engine->shards[index];
     shard_lock(shard);
-    bool added = shard_add_listener(shard, fd, address);
+    bool added = shard_add_listener(shard, fd, address, answers_bindings(engine, address->port));
     shard_unlock(shard);
+    /* Without the kernel's help shards pass on what is another's: slower, and as right. */
+    if (added && index && index == engine->shard_count - 1) engine_steer(engine, fd);
     return added;
 }
 
@@ -48,7 +54,7 @@ int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *cl
         close(fd);
         return ENOMEM;
     }
-    row->shard = engine->shards[0];
+    row->shard = engine_shard_of(engine, &client->client);
     shard_lock(row->shard);
     row->allocation = rows_add(row->shard, number, client, rate);
     int error = ENOMEM;
@@ -86,9 +92,20 @@ bool control_traffic(engine_t *engine, uint64_t number, traffic_t *moved) {
     return true;
 }
 
+/* The client's datagrams do not come in by another shard any more. */
+static void recall(number_row_t *row) {
+    shard_t *arrival = row->allocation->arrival;
+    if (!arrival) return;
+    shard_lock(arrival);
+    rows_remove_guest(arrival, &row->allocation->client, row->shard);
+    shard_unlock(arrival);
+    row->allocation->arrival = NULL;
+}
+
 bool control_close(engine_t *engine, uint64_t number, traffic_t *moved) {
     number_row_t *row = find(engine, number);
     if (!row) return false;
+    recall(row);
     shard_lock(row->shard);
     *moved = row->allocation->traffic;
     sum(moved, &row->allocation->taken);
@@ -115,9 +132,17 @@ void control_close_listeners(engine_t *engine) {
 bool control_move(engine_t *engine, uint64_t number, const five_tuple_t *client) {
     number_row_t *row = find(engine, number);
     if (!row) return false;
+    recall(row);
     shard_lock(row->shard);
     bool moved = rows_move(row->shard, row->allocation, client);
     shard_unlock(row->shard);
+    shard_t *arrival = engine_shard_of(engine, &client->client);
+    if (!moved || arrival == row->shard) return moved;
+    /* The relay stays with its shard; the one that hears the client passes on what it sends. */
+    shard_lock(arrival);
+    moved = rows_put_guest(arrival, client, row->shard);
+    shard_unlock(arrival);
+    if (moved) row->allocation->arrival = arrival;
     return moved;
 }
 
@@ -168,7 +193,10 @@ bool control_is_relayed(engine_t *engine, const addr_t *address) {
 
 void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
                      const five_tuple_t *client) {
-    shard_t *shard = engine->shards[0];
+    shard_t *shard = engine_shard_of(engine, &client->client);
+    /* No lock to look: this thread alone changes rows. */
+    const client_row_t *row = table_find(&shard->clients, client);
+    if (row && !row->allocation) shard = row->home;
     shard_lock(shard);
     shard->now = engine_now(engine);
     /* The road only reads; what it sends is gone before the bytes are. */
@@ -181,10 +209,12 @@ void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
 }
 
 const up_header_t *control_peek(engine_t *engine, ring_t **ring) {
+    uint8_t turn = engine->turn++;
+    bool strangers_first = turn % 8 == 7;
     for (int kind = 0; kind < 2; kind++) {
         for (int i = 0; i < engine->shard_count; i++) {
-            shard_t *shard = engine->shards[i];
-            *ring = kind ? &shard->strangers : &shard->known;
+            shard_t *shard = engine->shards[(turn + i) % engine->shard_count];
+            *ring = (kind == 1) != strangers_first ? &shard->strangers : &shard->known;
             const up_header_t *entry = ring_peek(*ring);
             if (entry) return entry;
         }
@@ -221,18 +251,30 @@ void control_taken(engine_t *engine, const up_header_t *entry) {
     row->allocation->taken.bytes[TO_CLIENT] += entry->payload;
 }
 
-bool control_reconfigure(engine_t *engine, const addr_t *own_ips, int own_ip_count,
-                         const addr_t *denied, int denied_count, int64_t total_rate) {
+bool control_reconfigure(engine_t *engine, const control_settings_t *settings) {
     engine_lock_all(engine);
     bool whole = true;
-    engine_set_own_ips(engine, own_ips, own_ip_count);
+    engine_set_own_ips(engine, settings->own_ips, settings->own_ip_count);
     table_free(&engine->denied);
-    for (int i = 0; i < denied_count; i++)
-        whole = table_put(&engine->denied, &denied[i]) != NULL && whole;
-    if (engine->total[0].rate != total_rate)
+    for (int i = 0; i < settings->denied_count; i++)
+        whole = table_put(&engine->denied, &settings->denied[i]) != NULL && whole;
+    if (engine->total[0].rate != settings->total_rate)
         for (int i = 0; i < DIRECTIONS; i++)
-            engine->total[i] = (bucket_t){
-                .rate = total_rate, .tokens = total_rate, .updated = engine_now(engine)};
+            engine->total[i] = (bucket_t){.rate = settings->total_rate,
+                                          .tokens = settings->total_rate,
+                                          .updated = engine_now(engine)};
+    engine->binding_interval = settings->binding_interval;
+    engine->binding_burst = settings->binding_burst;
+    memset(engine->binding_ports, 0, sizeof engine->binding_ports);
+    for (int i = 0; i < settings->binding_port_count; i++)
+        engine->binding_ports[settings->binding_ports[i] / 8] |=
+            (uint8_t)(1 << settings->binding_ports[i] % 8);
+    for (int i = 0; i < engine->shard_count; i++) {
+        shard_t *shard = engine->shards[i];
+        for (int j = 0; j < shard->listener_count; j++)
+            shard->listeners[j]->answers_bindings =
+                answers_bindings(engine, shard->listeners[j]->address.port);
+    }
     engine_unlock_all(engine);
     return whole;
 }
@@ -256,6 +298,9 @@ void control_totals(engine_t *engine, totals_t *totals) {
         for (int reason = 0; reason < DROPS; reason++)
             totals->drops[reason] += shard->drops[reason];
         totals->internal += shard->internal;
+        totals->bindings += shard->bindings;
+        totals->bindings_limited += shard->bindings_limited;
+        totals->passed_on += shard->passed_on;
         shard_unlock(shard);
     }
 }

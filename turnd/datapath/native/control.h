@@ -8,9 +8,23 @@ typedef struct {
     traffic_t relayed[TRANSPORTS][FAMILIES];
     uint64_t drops[DROPS];
     uint64_t internal;
+    uint64_t bindings, bindings_limited, passed_on;
 } totals_t;
 
-bool control_add_listener(engine_t *engine, int fd, const addr_t *address);
+typedef struct {
+    const addr_t *own_ips;
+    int own_ip_count;
+    const addr_t *denied;
+    int denied_count;
+    const uint16_t *binding_ports; /* of listeners that answer Binding requests themselves */
+    int binding_port_count;
+    int64_t binding_interval, binding_burst; /* nanoseconds; 0: no limit */
+    int64_t total_rate;
+} control_settings_t;
+
+/* One socket of a listener; those of other shards are bound to the same address, in the shards'
+ * order. With the last of them, the kernel is told which client is whose. */
+bool control_add_listener(engine_t *engine, int shard, int fd, const addr_t *address);
 
 /* Takes the socket over. Returns 0, or an errno; the socket is closed then. */
 int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
@@ -34,7 +48,8 @@ void control_close_listeners(engine_t *engine); /* the threads are stopped */
 void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
                      const five_tuple_t *client);
 
-/* The next entry for Python, of clients with an allocation first; NULL if there is none. */
+/* The next entry for Python; NULL if there is none. Clients with an allocation come first, but for
+ * every eighth, and shards take turns: nobody's flood keeps the others out. */
 const up_header_t *control_peek(engine_t *engine, ring_t **ring);
 
 /* Whether to wait for `up_fd` now: everything was taken, and whoever adds more will say so. */
@@ -46,8 +61,7 @@ bool control_exists(const engine_t *engine, uint64_t number);
 /* A sink has taken a packet of that entry. */
 void control_taken(engine_t *engine, const up_header_t *entry);
 
-bool control_reconfigure(engine_t *engine, const addr_t *own_ips, int own_ip_count,
-                         const addr_t *denied, int denied_count, int64_t total_rate);
+bool control_reconfigure(engine_t *engine, const control_settings_t *settings);
 void control_receive_tos(engine_t *engine, bool on);
 void control_totals(engine_t *engine, totals_t *totals);
 

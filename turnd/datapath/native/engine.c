@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/filter.h>
+
 #define LISTENER_TAG ((uint64_t)1 << 63) /* | index of the listener */
 #define WAKE_TAG UINT64_MAX
 #define EVENTS 128
@@ -97,6 +99,10 @@ engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed) {
     table_init(&engine->allocations, sizeof(number_row_t), 2 * sizeof(uint32_t));
     table_init(&engine->denied, sizeof(denied_row_t), sizeof(addr_t));
     pthread_mutex_init(&engine->total_mutex, NULL);
+    if (!binding_init(engine)) {
+        engine_free(engine);
+        return NULL;
+    }
     for (int i = 0; i < shards; i++) {
         engine->shards[i] = shard_new(engine, i, id_seed);
         if (!engine->shards[i]) {
@@ -119,6 +125,7 @@ void engine_free(engine_t *engine) {
     for (int i = 0; i < engine->shard_count; i++) shard_free(engine->shards[i]);
     for (int i = 0; i < MAX_OWN_IPS; i++) free(engine->own_ports[i]);
     table_free(&engine->denied);
+    free((void *)engine->binding_times);
     if (engine->up_fd >= 0) close(engine->up_fd);
     pthread_mutex_destroy(&engine->total_mutex);
     free(engine);
@@ -152,13 +159,14 @@ bool shard_watch(shard_t *shard, int fd, uint64_t tag) {
     return !epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-bool shard_add_listener(shard_t *shard, int fd, const addr_t *address) {
+bool shard_add_listener(shard_t *shard, int fd, const addr_t *address, bool answers_bindings) {
     if (shard->listener_count == MAX_LISTENERS) return false;
     listener_t *listener = calloc(1, sizeof *listener);
     if (!listener) return false;
     static const uint8_t zeros[16];
     listener->queue = (out_queue_t){.fd = fd, .head = -1, .tail = -1, .family = address->family};
     listener->address = *address;
+    listener->answers_bindings = answers_bindings;
     listener->wildcard = !memcmp(address->ip, zeros, 16);
     batch_socket_options(fd);
     int index = shard->listener_count;
@@ -171,7 +179,36 @@ bool shard_add_listener(shard_t *shard, int fd, const addr_t *address) {
     return true;
 }
 
-/* Own addresses: which ports of them have a live relay, and whose. Readable without a lock. */
+/* Which shard has a client: told by its address alone, so that the kernel can be told too. */
+shard_t *engine_shard_of(const engine_t *engine, const addr_t *client) {
+    const uint8_t *low = client->ip + (client->family == IPV4 ? 2 : 14);
+    uint32_t sum = (uint32_t)(low[0] << 8 | low[1]) + client->port;
+    return engine->shards[sum % (uint32_t)engine->shard_count];
+}
+
+/* Have the kernel give each socket of a SO_REUSEPORT group the clients that are its shard's. */
+bool engine_steer(const engine_t *engine, int fd) {
+    enum { NET = SKF_NET_OFF };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NET), /* the IP header's version */
+        BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 6),
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, NET + 14), /* the low half of the source address */
+        BPF_STMT(BPF_ST, 0),
+        BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, NET), /* the IPv4 header's length */
+        BPF_STMT(BPF_LD | BPF_H | BPF_IND, NET),  /* the UDP source port */
+        BPF_STMT(BPF_LDX | BPF_MEM, 0),
+        BPF_STMT(BPF_JMP | BPF_JA, 3),
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, NET + 22),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, NET + 40),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, (uint32_t)engine->shard_count),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return !setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
 
 void engine_lock_all(engine_t *engine) {
     for (int i = 0; i < engine->shard_count; i++) shard_lock(engine->shards[i]);
@@ -180,6 +217,8 @@ void engine_lock_all(engine_t *engine) {
 void engine_unlock_all(engine_t *engine) {
     for (int i = engine->shard_count - 1; i >= 0; i--) shard_unlock(engine->shards[i]);
 }
+
+/* Own addresses: which ports of them have a live relay, and whose. Readable without a lock. */
 
 /* Every shard is locked. An address beyond what fits is not delivered to inside. */
 void engine_set_own_ips(engine_t *engine, const addr_t *ips, int count) {

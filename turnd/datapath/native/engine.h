@@ -137,6 +137,7 @@ typedef struct {
     out_queue_t queue;
     addr_t address; /* as bound: the IP address may be the wildcard */
     bool wildcard;
+    bool answers_bindings;
     uint32_t overflow;
 } listener_t;
 
@@ -144,6 +145,7 @@ typedef struct allocation {
     uint64_t number;
     five_tuple_t client;
     listener_t *listener; /* NULL: the client is on a stream or DTLS */
+    shard_t *arrival;     /* a client that moved: the shard it comes in by, if not its own */
     relay_t *relays[FAMILIES];
     table_t permissions, channels, bound_peers;
     traffic_t traffic;
@@ -154,7 +156,8 @@ typedef struct allocation {
 typedef struct {
     uint32_t hash;
     five_tuple_t key;
-    allocation_t *allocation;
+    allocation_t *allocation; /* NULL: it is another shard's */
+    shard_t *home;            /* that other shard */
 } client_row_t;
 
 typedef struct {
@@ -191,8 +194,10 @@ typedef struct {
     uint8_t family; /* of the relay */
 } message_t;
 
-/* What the engine hands to Python: a request, a DTLS datagram, or data for a stream client. */
-enum up_kind { UP_REQUEST, UP_DTLS, UP_TO_CLIENT };
+/* What the engine hands to Python: a request, a DTLS datagram, or data for a stream client;
+ * then what a shard hands to another: from one of its relays, or from a client of the other's.
+ */
+enum up_kind { UP_REQUEST, UP_DTLS, UP_TO_CLIENT, UP_GONE, IN_FROM_RELAY, IN_FROM_CLIENT };
 
 typedef struct {
     uint32_t size;
@@ -250,7 +255,9 @@ struct shard {
     traffic_t relayed[TRANSPORTS][FAMILIES];
     uint64_t drops[DROPS];
     uint64_t internal;
-    uint64_t bindings;
+    uint64_t bindings; /* requests answered here */
+    uint64_t bindings_limited;
+    uint64_t passed_on; /* to the shard that has the client */
 };
 
 struct engine {
@@ -265,7 +272,11 @@ struct engine {
     _Atomic uint8_t *own_ports[MAX_OWN_IPS]; /* by port: 1 + shard of the live relay, or 0 */
     table_t allocations; /* number -> allocation and shard; the control thread's alone */
     table_t denied;      /* read by shards: changed with every shard stopped */
-    bool answer_bindings;
+    uint8_t binding_ports[65536 / 8]; /* bits: listeners there answer Binding requests */
+    uint8_t turn;                     /* whose ring is looked at first */
+    int64_t binding_interval; /* nanoseconds per answer to a prefix of strangers; 0: no limit */
+    int64_t binding_burst;    /* nanoseconds' worth of answers at once */
+    _Atomic int64_t *binding_times; /* by hashed prefix: when the answers given are paid for */
     bool known_attributes[0x8000]; /* comprehension-required ones that stun.attributes knows */
     bucket_t total[DIRECTIONS];
     pthread_mutex_t total_mutex;
@@ -281,6 +292,8 @@ void rows_remove_relay(shard_t *shard, relay_t *relay);
 void rows_remove(shard_t *shard, allocation_t *allocation);
 void rows_receive_tos(const shard_t *shard, bool on);
 bool rows_move(shard_t *shard, allocation_t *allocation, const five_tuple_t *client);
+bool rows_put_guest(shard_t *shard, const five_tuple_t *client, shard_t *home);
+void rows_remove_guest(shard_t *shard, const five_tuple_t *client, const shard_t *home);
 bool rows_set_permission(allocation_t *allocation, const addr_t *ip, int64_t deadline,
                          bool internal_only);
 void rows_remove_permission(allocation_t *allocation, const addr_t *ip);
@@ -297,6 +310,13 @@ void road_from_peer(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t 
 void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type, uint8_t code,
                uint32_t data);
 void road_inbox(shard_t *shard);
+void road_pass_on(shard_t *shard, shard_t *home, const five_tuple_t *from, const uint8_t *data,
+                  uint32_t size, uint8_t tos);
+
+/* binding.c */
+bool binding_answer(shard_t *shard, listener_t *listener, const five_tuple_t *from,
+                    const uint8_t *data, uint32_t size);
+bool binding_init(engine_t *engine);
 
 /* batch.c: what is sent, and what is received. */
 message_t *batch_add(shard_t *shard, out_queue_t *queue);
@@ -320,7 +340,7 @@ bool engine_start(engine_t *engine);
 void engine_stop(engine_t *engine);
 void shard_lock(shard_t *shard);
 void shard_unlock(shard_t *shard);
-bool shard_add_listener(shard_t *shard, int fd, const addr_t *address);
+bool shard_add_listener(shard_t *shard, int fd, const addr_t *address, bool answers_bindings);
 void shard_close_listeners(shard_t *shard); /* no allocation, no thread is left */
 bool shard_watch(shard_t *shard, int fd, uint64_t tag);
 int64_t engine_now(const engine_t *engine);
@@ -329,6 +349,8 @@ void engine_lock_all(engine_t *engine);
 void engine_unlock_all(engine_t *engine);
 void engine_set_own_ips(engine_t *engine, const addr_t *ips, int count);
 void engine_wake_control(engine_t *engine);
+shard_t *engine_shard_of(const engine_t *engine, const addr_t *client);
+bool engine_steer(const engine_t *engine, int fd);
 void engine_mark_port(engine_t *engine, const addr_t *address, int shard);
 int engine_own_shard(const engine_t *engine, const addr_t *address, bool *own_ip);
 

@@ -18,6 +18,7 @@ from stun import attributes as a
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, Traffic
 from turnd.datapath.interface import (
+    BindingService,
     ClientSink,
     DatapathSettings,
     Direction,
@@ -27,7 +28,6 @@ from turnd.datapath.interface import (
     Totals,
 )
 from turnd.datapath.native._engine import Engine
-from turnd.datapath.portable.ancillary import receive_tos
 from turnd.datapath.portable.clients import ClientTable
 from turnd.datapath.portable.relay_socket import open_relay_socket, unavailable
 from turnd.datapath.portable.udp_listener import UdpListener
@@ -37,6 +37,7 @@ UPWARD_TURN = 64
 """Requests and sink deliveries before trio's other tasks get the thread."""
 
 _REQUEST, _DTLS, _GONE = 0, 1, 3
+_MOST_THREADS = 64
 _MAX_RATE = 10**12
 _DROPS = tuple(Drop)
 _FAMILIES = (Family.IPV4, Family.IPV6)
@@ -46,23 +47,34 @@ def _nanoseconds(seconds: float) -> int:
     return round(seconds * 1_000_000_000)
 
 
+def _binding(service: BindingService | None) -> tuple[list[int], int, int]:
+    if service is None:
+        return [], 0, 0
+    if not service.rate:
+        return list(service.ports), 0, 0
+    interval = _nanoseconds(1 / service.rate)
+    return list(service.ports), interval, max(int(service.burst), 1) * interval
+
+
 class NativeDatapath:
     """See `turnd.datapath.interface.Datapath`. Deadlines are in `time.monotonic`'s seconds.
 
     Args:
         settings: see `DatapathSettings`.
+        threads: how many share the work; a client stays with the one that hears it.
 
     """
 
     clock = staticmethod(time.monotonic)
 
-    def __init__(self, settings: DatapathSettings) -> None:
+    def __init__(self, settings: DatapathSettings, threads: int = 1) -> None:
         self._settings = settings
         self._drops = dict.fromkeys(Drop, 0)
         self._clients = ClientTable(self._drops)
         self._reserved: dict[Address, socket.socket] = {}
         self._handler: RequestHandler | None = None
-        self._engine = Engine(1, [code for code in a.REGISTRY if code < 0x8000])
+        self._threads = min(threads, _MOST_THREADS)
+        self._engine = Engine(self._threads, [code for code in a.REGISTRY if code < 0x8000])
         self._configure()
 
     def set_clock(self, seconds: float) -> None:
@@ -78,13 +90,42 @@ class NativeDatapath:
             sock, self._drops, dscp=settings.preserve_dscp, receive_buffer=settings.receive_buffer
         )
         # The engine closes its own descriptor; replies leave by this one.
-        fd = os.dup(sock.fileno())
+        self._add_descriptor(0, os.dup(sock.fileno()), listener.address)
+        self._clients.listeners[listener.address] = listener
+        for shard in range(1, self._threads):
+            another = self._same_address(sock, listener)
+            self._add_descriptor(shard, another.detach(), listener.address)
+
+    def _same_address(self, sock: socket.socket, listener: UdpListener) -> socket.socket:
+        """Open one more socket of a listener: the kernel deals its clients out among them.
+
+        The first was bound without SO_REUSEPORT, so that a second server does not get half
+        of the clients of this one, but an error.
+        """
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        another = socket.socket(sock.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            self._engine.add_listener(fd, listener.address)
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            reuse = sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+            if sock.family is socket.AF_INET6:
+                v6_only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                another.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
+            another.bind(sock.getsockname())
+        except OSError:
+            another.close()
+            raise
+        listener.prepare(another)
+        send_buffer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2  # told doubled
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        return another
+
+    def _add_descriptor(self, shard: int, fd: int, address: Address) -> None:
+        try:
+            self._engine.add_listener(shard, fd, address)
         except OSError:
             os.close(fd)
             raise
-        self._clients.listeners[listener.address] = listener
 
     async def run(
         self,
@@ -134,8 +175,6 @@ class NativeDatapath:
         self._settings = settings
         self._configure()
         if dscp_changed:
-            for listener in self._clients.listeners.values():
-                receive_tos(listener.sock, v4=listener.v4, on=settings.preserve_dscp)
             self._engine.receive_tos(settings.preserve_dscp)
 
     def _configure(self) -> None:
@@ -144,6 +183,7 @@ class NativeDatapath:
             [Address(ip, 0) for ip in settings.own_ips],
             list(settings.denied_endpoints),
             min(settings.total_bandwidth, _MAX_RATE),
+            *_binding(settings.binding),
         )
 
     def attach(self, five_tuple: FiveTuple, sink: ClientSink) -> None:
@@ -177,7 +217,7 @@ class NativeDatapath:
 
     def totals(self) -> Totals:
         """See `Datapath.totals`."""
-        traffic, drops, internal = self._engine.totals()
+        traffic, drops, *others = self._engine.totals()
         relayed: dict[tuple[Direction, Transport, Family], PacketCount] = {}
         for (transport, index), counts in traffic.items():
             family = _FAMILIES[index]
@@ -187,7 +227,7 @@ class NativeDatapath:
         return Totals(
             relayed,
             {reason: here[reason] + drops[index] for index, reason in enumerate(_DROPS)},
-            internal,
+            *others,
         )
 
     # Tables

@@ -9,9 +9,8 @@ static void to_client(shard_t *shard, allocation_t *allocation, relay_t *relay,
 
 static const addr_t no_source = {.family = 0xff};
 
-static allocation_t *find_client(shard_t *shard, const five_tuple_t *from) {
-    client_row_t *row = table_find(&shard->clients, from);
-    return row ? row->allocation : NULL;
+static const client_row_t *find_client(const shard_t *shard, const five_tuple_t *from) {
+    return table_find(&shard->clients, from);
 }
 
 static void hand_up(shard_t *shard, enum up_kind kind, bool known, const five_tuple_t *from,
@@ -83,22 +82,26 @@ static void count_relayed(shard_t *shard, allocation_t *allocation, uint8_t fami
     allocation->traffic.bytes[direction] += size;
 }
 
+static void to_shard(shard_t *shard, shard_t *other, const up_header_t *header,
+                     const uint8_t *data, uint32_t size) {
+    pthread_mutex_lock(&other->inbox_mutex);
+    bool pushed = ring_push(&other->inbox, header, NULL, 0, data, size, 0);
+    pthread_mutex_unlock(&other->inbox_mutex);
+    uint64_t one = 1;
+    if (!pushed)
+        count_drop(shard, DROP_CLIENT_QUEUE_FULL, 1);
+    else if (write(other->wake_fd, &one, sizeof one) < 0)
+        count_drop(shard, DROP_SEND_FAILED, 1);
+}
+
 /* Give data to another allocation of this server, as if it had come from our relay. */
 static void deliver_inside(shard_t *shard, relay_t *from, const addr_t *peer, int shard_index,
                            uint8_t *data, uint32_t size, uint8_t tos) {
     if (shard_index != shard->index) {
-        shard_t *other = shard->engine->shards[shard_index];
-        up_header_t header = {.five_tuple = {.client = from->public, .server = *peer}};
-        header.tos = tos;
-        pthread_mutex_lock(&other->inbox_mutex);
-        bool pushed = ring_push(&other->inbox, &header, NULL, 0, data, size, 0);
-        pthread_mutex_unlock(&other->inbox_mutex);
-        uint64_t one = 1;
-        if (!pushed)
-            count_drop(shard, DROP_CLIENT_QUEUE_FULL, 1);
-        else if (write(other->wake_fd, &one, sizeof one) < 0)
-            count_drop(shard, DROP_SEND_FAILED, 1);
-        return;
+        up_header_t header = {.kind = IN_FROM_RELAY, .tos = tos};
+        header.five_tuple.client = from->public;
+        header.five_tuple.server = *peer;
+        return to_shard(shard, shard->engine->shards[shard_index], &header, data, size);
     }
     relay_row_t *row = table_find(&shard->relays_by_address, peer);
     if (row) road_from_peer(shard, row->relay, &from->public, data, size, tos, true);
@@ -194,36 +197,29 @@ static void send_indication(shard_t *shard, allocation_t *allocation, uint8_t *d
     to_peer(shard, allocation, &peer, payload, payload_size, tos, df);
 }
 
-/* Answer a Binding request that asks for nothing else (RFC 8489 §3); false if it does. */
-static bool binding(shard_t *shard, listener_t *listener, const five_tuple_t *from,
-                    const uint8_t *data, uint32_t size) {
-    if (!listener || !shard->engine->answer_bindings || size != STUN_HEADER) return false;
-    message_t *message = batch_add(shard, &listener->queue);
-    uint8_t *start = message->header;
-    uint8_t *end = start + STUN_HEADER;
-    memcpy(start + 4, data + 4, 16);
-    end = wire_xor_address(end, ATTRIBUTE_XOR_MAPPED_ADDRESS, &from->client, start);
-    wire_header(start, TYPE_BINDING_SUCCESS, (uint32_t)(end - start) - STUN_HEADER, data + 8);
-    message->parts[0] = (struct iovec){start, (size_t)(end - start)};
-    message->parts[1] = message->parts[2] = (struct iovec){0};
-    message->to = from->client;
-    message->from = listener->wildcard ? from->server : no_source;
-    message->allocation = NULL;
-    message->size = (uint32_t)(end - start);
-    message->payload = 0;
-    message->tos = 0;
-    message->df = false;
-    message->inside = false;
-    message->direction = TO_CLIENT;
-    shard->bindings++;
+void road_pass_on(shard_t *shard, shard_t *home, const five_tuple_t *from, const uint8_t *data,
+                  uint32_t size, uint8_t tos) {
+    up_header_t header = {.kind = IN_FROM_CLIENT, .five_tuple = *from, .tos = tos};
+    shard->passed_on++;
+    to_shard(shard, home, &header, data, size);
+}
+
+/* Whether another shard has the allocation of this client, and now the packet. */
+static bool is_guest(shard_t *shard, const client_row_t *row, const five_tuple_t *from,
+                     const uint8_t *data, uint32_t size, uint8_t tos) {
+    if (!row || row->allocation) return false;
+    road_pass_on(shard, row->home, from, data, size, tos);
     return true;
 }
 
 void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *from,
                       uint8_t *data, uint32_t size, uint8_t tos) {
     if (!size) return count_drop(shard, DROP_MALFORMED, 1);
-    if (data[0] >= 0x40 && data[0] < 0x80)
-        return channel_data(shard, find_client(shard, from), data, size, tos);
+    if (data[0] >= 0x40 && data[0] < 0x80) {
+        const client_row_t *row = find_client(shard, from);
+        if (is_guest(shard, row, from, data, size, tos)) return;
+        return channel_data(shard, row ? row->allocation : NULL, data, size, tos);
+    }
     if (data[0] >= 20 && data[0] < 64) {
         five_tuple_t dtls = *from;
         dtls.transport = TRANSPORT_DTLS;
@@ -234,9 +230,13 @@ void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *
     uint16_t type = size >= 2 ? get16(data) : 0xffff;
     if (type == TYPE_SEND_INDICATION) {
         if (!whole) return count_drop(shard, DROP_MALFORMED, 1);
-        return send_indication(shard, find_client(shard, from), data, size, tos);
+        const client_row_t *row = find_client(shard, from);
+        if (is_guest(shard, row, from, data, size, tos)) return;
+        return send_indication(shard, row ? row->allocation : NULL, data, size, tos);
     }
-    if (whole && type == TYPE_BINDING_REQUEST && binding(shard, listener, from, data, size)) return;
+    if (whole && type == TYPE_BINDING_REQUEST && listener && listener->answers_bindings &&
+        binding_answer(shard, listener, from, data, size))
+        return;
     hand_up(shard, UP_REQUEST, find_client(shard, from) != NULL, from, data, size);
 }
 
@@ -367,13 +367,14 @@ void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type,
 void road_inbox(shard_t *shard) {
     const up_header_t *entry;
     for (int count = 0; count < BATCH && (entry = ring_peek(&shard->inbox)); count++) {
-        relay_row_t *row = table_find(&shard->relays_by_address, &entry->five_tuple.server);
+        five_tuple_t from = entry->five_tuple;
         uint8_t *data = (uint8_t *)(entry + 1);
-        if (row) {
-            addr_t from = entry->five_tuple.client;
-            road_from_peer(shard, row->relay, &from, data, entry->size, entry->tos, true);
-            batch_flush(shard); /* the ring's bytes are gone after the pop */
-        }
+        relay_row_t *row;
+        if (entry->kind == IN_FROM_CLIENT)
+            road_from_client(shard, NULL, &from, data, entry->size, entry->tos);
+        else if ((row = table_find(&shard->relays_by_address, &from.server)))
+            road_from_peer(shard, row->relay, &from.client, data, entry->size, entry->tos, true);
+        batch_flush(shard); /* the ring's bytes are gone after the pop */
         ring_pop(&shard->inbox);
     }
 }

@@ -134,6 +134,20 @@ void rows_remove_relay(shard_t *shard, relay_t *relay) {
     free(relay);
 }
 
+/* A client whose datagrams come in here, and whose allocation another shard has. */
+bool rows_put_guest(shard_t *shard, const five_tuple_t *client, shard_t *home) {
+    client_row_t *row = table_put(&shard->clients, client);
+    if (!row) return false;
+    row->allocation = NULL;
+    row->home = home;
+    return true;
+}
+
+void rows_remove_guest(shard_t *shard, const five_tuple_t *client, const shard_t *home) {
+    client_row_t *row = table_find(&shard->clients, client);
+    if (row && !row->allocation && row->home == home) table_remove(&shard->clients, client);
+}
+
 static void forget_client(shard_t *shard, const allocation_t *allocation) {
     client_row_t *row = table_find(&shard->clients, &allocation->client);
     if (row && row->allocation == allocation) table_remove(&shard->clients, &allocation->client);
@@ -217,14 +231,15 @@ void rows_remove_channel(allocation_t *allocation, uint16_t number) {
     table_remove(&allocation->channels, key);
 }
 
+static void receive_tos(const out_queue_t *queue, int on) {
+    if (queue->family == IPV4)
+        setsockopt(queue->fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
+    else
+        setsockopt(queue->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
+}
+
 void rows_receive_tos(const shard_t *shard, bool on) {
-    int value = on;
-    for (uint32_t i = 0; i < shard->relay_capacity; i++) {
-        const relay_t *relay = shard->relays[i];
-        if (!relay) continue;
-        if (relay->local.family == IPV4)
-            setsockopt(relay->queue.fd, IPPROTO_IP, IP_RECVTOS, &value, sizeof value);
-        else
-            setsockopt(relay->queue.fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &value, sizeof value);
-    }
+    for (int i = 0; i < shard->listener_count; i++) receive_tos(&shard->listeners[i]->queue, on);
+    for (uint32_t i = 0; i < shard->relay_capacity; i++)
+        if (shard->relays[i]) receive_tos(&shard->relays[i]->queue, on);
 }

@@ -48,9 +48,15 @@ class UdpListener:
         self.overflow = 0
         self.clients: dict[ClientKey, AllocationRow] = {}
         self._drops = drops
-        prepare(sock, v4=self.v4, dscp=dscp, wildcard=self.is_wildcard)
-        if receive_buffer:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._dscp = dscp
+        self._receive_buffer = receive_buffer
+        self.prepare(sock)
+
+    def prepare(self, sock: socket.socket) -> None:
+        """Set the options of a socket bound to this listener's address."""
+        prepare(sock, v4=self.v4, dscp=self._dscp, wildcard=self.is_wildcard)
+        if self._receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
 
     def five_tuple(self, key: ClientKey) -> FiveTuple:
         """Say who the client of that key is."""
