@@ -26,8 +26,8 @@ from ice_client.check.results import (
     Stage,
     StageName,
     TlsResult,
-    Transport,
 )
+from ice_client.turn import Transport
 
 SOON = 14 * 86400.0
 """Seconds of validity below which a certificate should have been renewed."""
@@ -111,7 +111,7 @@ def _reached(row: Row) -> bool:
 
 def _alive(row: Row) -> bool:
     """Whether the machine there took a connection, or spoke STUN over UDP."""
-    return _reached(row) or (row.transport.stream and row.passed(StageName.CONNECT))
+    return _reached(row) or (row.transport.is_stream and row.passed(StageName.CONNECT))
 
 
 def _ways(report: Report) -> Iterator[Found]:
@@ -141,7 +141,7 @@ def _way(row: Row, rows: list[Row]) -> Iterator[Found]:
     if failure is None:
         return
     if row.speaks_other:
-        yield (v.PLAIN_AS_TLS if row.transport.secure else v.TLS_AS_PLAIN), row.label, ""
+        yield (v.PLAIN_AS_TLS if row.transport.is_secure else v.TLS_AS_PLAIN), row.label, ""
     elif failure.cause in _SILENT and (
         row.transport is Transport.UDP or not row.passed(StageName.CONNECT)
     ):
@@ -159,9 +159,9 @@ def _way(row: Row, rows: list[Row]) -> Iterator[Found]:
 
 def _silent(row: Row, rows: list[Row]) -> v.Verdict:
     same_server = [each for each in rows if each.address == row.address and each is not row]
-    streams_work = any(each.transport.stream and _reached(each) for each in same_server)
-    datagrams_work = any(not each.transport.stream and _reached(each) for each in same_server)
-    if row.transport.stream or datagrams_work:
+    streams_work = any(each.transport.is_stream and _reached(each) for each in same_server)
+    datagrams_work = any(not each.transport.is_stream and _reached(each) for each in same_server)
+    if row.transport.is_stream or datagrams_work:
         return v.TRANSPORT_MISSING if any(map(_reached, rows)) else v.NOTHING_ANSWERS
     return v.UDP_BLOCKED if streams_work else v.NOTHING_ANSWERS
 
@@ -212,16 +212,13 @@ _CREDENTIAL_VERDICTS = {
 
 
 def _credentials(report: Report) -> Iterator[Found]:
-    result = report.credentials
-    if result is None:
-        return
-    where = f"realm {result.realm}" if result.realm else ""
-    if (verdict := _CREDENTIAL_VERDICTS.get(result.state)) is not None:
-        yield verdict, where, result.detail
-    if result.open_relay:
-        yield v.OPEN_RELAY, where, ""
-    if result.expired_accepted and not result.open_relay:
-        yield v.EXPIRED_ACCEPTED, where, ""
+    for result in report.credentials:
+        if (verdict := _CREDENTIAL_VERDICTS.get(result.state)) is not None:
+            yield verdict, result.server, result.detail
+        if result.open_relay:
+            yield v.OPEN_RELAY, result.server, ""
+        if result.expired_accepted and not result.open_relay:
+            yield v.EXPIRED_ACCEPTED, result.server, ""
 
 
 _ALLOCATE_VERDICTS = {
@@ -239,6 +236,8 @@ def _allocations(report: Report) -> Iterator[Found]:
         if stage.outcome is Outcome.OK:
             if stage.code == 300:
                 yield v.REDIRECTED, row.label, stage.detail
+            elif stage.code == 440:
+                yield v.FAMILY_NOT_RELAYED, row.label, stage.detail
             continue
         yield from _allocation(row, stage)
 
@@ -256,13 +255,15 @@ def _allocation(row: Row, stage: Stage) -> Iterator[Found]:
 
 
 def _relays(report: Report) -> Iterator[Found]:
+    # Where no UDP gets out, nothing sent from here to a relayed address proves anything.
+    udp = any(_reached(row) for row in report.rows if not row.transport.is_stream)
     for row in report.rows:
         if not row.passed(StageName.ALLOCATE):
             continue
         permission = row.stage(StageName.PERMISSION)
         if permission is not None and permission.outcome is Outcome.FAILED:
             yield v.PERMISSION_REFUSED, row.label, permission.detail
-        verdict = _relay(row)
+        verdict = _relay(row, udp_works=udp)
         if verdict is not None:
             detail = f"relayed address {row.relayed_address}"
             yield verdict, row.label, detail if verdict is v.PRIVATE_RELAY else ""
@@ -271,8 +272,9 @@ def _relays(report: Report) -> Iterator[Found]:
             yield v.REFRESH_FAILED, row.label, refresh.detail
 
 
-def _relay(row: Row) -> v.Verdict | None:
-    echo, direct = row.stage(StageName.ECHO), row.stage(StageName.DIRECT)
+def _relay(row: Row, *, udp_works: bool) -> v.Verdict | None:
+    echo = row.stage(StageName.ECHO)
+    direct = row.stage(StageName.DIRECT) if udp_works else None
     echo_lost = echo is not None and echo.outcome is Outcome.FAILED
     direct_lost = direct is not None and direct.outcome is Outcome.FAILED
     direct_told = direct is not None and direct.outcome is not Outcome.SKIPPED

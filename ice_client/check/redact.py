@@ -127,8 +127,8 @@ def _names_in(report: Report) -> set[str]:
             names.update(certificate.names)
             names.update(_NAME.findall(certificate.subject))
     names.update(_NAME.findall(report.target))
-    if report.credentials is not None:
-        names.update({report.credentials.realm or "", report.credentials.expected_realm or ""})
+    for each in report.credentials:
+        names.update({each.realm or "", each.expected_realm or ""})
     return {each for each in names if not _is_address(each)}
 
 

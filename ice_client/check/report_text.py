@@ -24,13 +24,14 @@ _MARKS = {"error": "✗", "warning": "!", "info": "i"}
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Write a duration as people say it: `0.4 ms`, `12 ms`, `1.2 s`."""
+    """Write a duration as people say it: `0.42 ms`, `12 ms`, `1.2 s`."""
     if seconds is None:
         return "–"
     if seconds >= 1:
         return f"{seconds:.1f} s"
     value = seconds * 1000
-    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+    digits = 2 if value < 1 else 1 if value < 10 else 0
+    return f"{value:.{digits}f} ms"
 
 
 def rate(bps: float | None) -> str:
@@ -209,7 +210,11 @@ def _summary(report: Report) -> Text:
     good = sum(row.works for row in report.rows)
     errors = sum(each.severity == "error" for each in report.findings)
     warnings = sum(each.severity == "warning" for each in report.findings)
-    word, style = ("works", "bold green") if report.works else ("does not work", "bold red")
+    word, style = "does not work", "bold red"
+    if report.works:
+        word, style = "works", "bold green"
+    elif good:
+        word, style = "works in part", "bold yellow"
     ways = f"{good} of {len(report.rows)} ways work"
     return Text.assemble(
         (f"It {word}", style),

@@ -12,26 +12,9 @@ from typing import Final, Literal
 
 import attrs
 
+from ice_client.turn import Transport
+
 SCHEMA: Final = "ice-check/1"
-
-
-class Transport(enum.Enum):
-    """How a client reaches the server."""
-
-    UDP = "udp"
-    TCP = "tcp"
-    TLS = "tls"
-    DTLS = "dtls"
-
-    @property
-    def secure(self) -> bool:
-        """Whether it is TLS or DTLS."""
-        return self in {Transport.TLS, Transport.DTLS}
-
-    @property
-    def stream(self) -> bool:
-        """Whether it runs over TCP."""
-        return self in {Transport.TCP, Transport.TLS}
 
 
 class Outcome(enum.Enum):
@@ -240,9 +223,10 @@ class CredentialState(enum.Enum):
 
 @attrs.frozen(slots=True)
 class CredentialResult:
-    """How authentication went.
+    """How authentication went at one server.
 
     Attributes:
+        server: which, `transport family address:port`.
         state: see `CredentialState`.
         realm: the one of the server's challenge.
         expected_realm: the one that was expected, if any was.
@@ -252,6 +236,7 @@ class CredentialResult:
 
     """
 
+    server: str
     state: CredentialState
     realm: str | None = None
     expected_realm: str | None = None
@@ -441,7 +426,7 @@ class Report:
     lookups: tuple[Lookup, ...] = ()
     rows: tuple[Row, ...] = ()
     tls: tuple[TlsResult, ...] = ()
-    credentials: CredentialResult | None = None
+    credentials: tuple[CredentialResult, ...] = ()
     nat: tuple[NatResult, ...] = ()
     candidates: tuple[LocalCandidate, ...] = ()
     quality: tuple[QualityResult, ...] = ()

@@ -24,8 +24,8 @@ from ice_client.check.results import (
     Stage,
     StageName,
     TlsResult,
-    Transport,
 )
+from ice_client.turn import Transport
 
 USER = "1767225600:alice"
 PASSWORD = "kX0aQ8yOZ8rV3m1b"
@@ -117,7 +117,11 @@ SAMPLE = Report(
             native_root=None,
         ),
     ),
-    credentials=CredentialResult(CredentialState.REFUSED, realm=NAME, detail="401 twice"),
+    credentials=(
+        CredentialResult(
+            "udp ipv4 198.51.100.7:3478", CredentialState.REFUSED, realm=NAME, detail="401 twice"
+        ),
+    ),
     nat=(
         NatResult(
             server="198.51.100.7:3478",

@@ -1,0 +1,231 @@
+"""NAT behaviour discovery (RFC 5780): mapping, filtering, hairpin, port, rewriting, lifetime.
+
+All of it over one socket that is not connected: answers have to be able to come from the
+server's other address and port. The server takes part by a second address; without it, only
+port preservation, rewriting and hairpinning can be told.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+
+import attrs
+import trio
+
+from ice_client.check.results import Filtering, Mapping, NatResult
+from stun import Address, DecodeError, Family, Message, MessageClass, Method, StunError
+from stun import attributes as a
+from stun.values import ChangeRequest
+
+RTO = 0.25
+TRIES = 4
+"""Requests until an answer counts as not coming; the last is waited for four times as long."""
+LIFETIMES = (15.0, 30.0, 60.0, 120.0, 240.0)
+"""Seconds of silence to try a mapping with, one after another, on request."""
+_LARGEST = 2048
+
+
+@attrs.define(slots=True)
+class _Discovery:
+    sock: trio.socket.SocketType
+    server: Address
+
+    async def bind(
+        self, destination: Address | None = None, change: ChangeRequest | None = None
+    ) -> Message | None:
+        """Return the answer to a Binding request; None if none came."""
+        transaction_id = secrets.token_bytes(12)
+        attributes = [] if change is None else [a.CHANGE_REQUEST.of(change)]
+        message = Message.build(Method.BINDING, MessageClass.REQUEST, transaction_id, attributes)
+        data = message.encode(fingerprint=True)
+        for number in range(TRIES):
+            try:
+                await self.sock.sendto(data, (destination or self.server).sockaddr)
+            except OSError:
+                return None
+            wait = RTO * (4 if number == TRIES - 1 else 1)
+            answer = await self.receive(transaction_id, wait)
+            if answer is not None:
+                return answer
+        return None
+
+    async def receive(self, transaction_id: bytes, wait: float) -> Message | None:
+        """Return the message with that transaction id."""
+        with trio.move_on_after(wait):
+            while True:
+                try:
+                    data, _ = await self.sock.recvfrom(_LARGEST)
+                    message = Message.decode(data)
+                except (OSError, DecodeError):
+                    continue
+                if message.transaction_id == transaction_id:
+                    return message
+        return None
+
+    async def mapped_at(self, destination: Address) -> Address | None:
+        """Return this socket as `destination` sees it."""
+        return _xor_mapped(await self.bind(destination))
+
+
+async def probe_nat(server: Address, *, lifetime: bool = False) -> NatResult:
+    """Discover the behaviour of the NATs between here and a STUN server.
+
+    Args:
+        server: which answers Binding over UDP.
+        lifetime: also find out how long a mapping lasts; takes minutes.
+
+    """
+    family = socket.AF_INET if server.family is Family.IPV4 else socket.AF_INET6
+    with trio.socket.socket(family, socket.SOCK_DGRAM) as sock:
+        local = await _bind_towards(sock, server)
+        if local is None:
+            return NatResult(str(server), detail="no route")
+        discovery = _Discovery(sock, server)
+        first = await discovery.bind()
+        result = NatResult(str(server), str(local))
+        mapped = _xor_mapped(first)
+        if first is None or mapped is None:
+            return attrs.evolve(result, detail="no answer")
+        alg, detail = _rewriting(first, mapped)
+        result = attrs.evolve(
+            result,
+            mapped_address=str(mapped),
+            port_preserved=mapped.port == local.port,
+            alg=alg,
+            detail=detail,
+        )
+        other = _other_address(first)
+        result = attrs.evolve(result, offered=other is not None)
+        if other is not None:
+            result = attrs.evolve(
+                result,
+                mapping=await _mapping(discovery, local, mapped, other),
+                filtering=await _filtering(discovery),
+            )
+        result = attrs.evolve(result, hairpin=await _hairpins(discovery, local, mapped))
+    return await _lifetime(server, result) if lifetime else result
+
+
+async def _bind_towards(sock: trio.socket.SocketType, server: Address) -> Address | None:
+    """Bind the socket to the address this machine uses towards the server."""
+    try:
+        with trio.socket.socket(sock.family, socket.SOCK_DGRAM) as guide:
+            # Connecting a datagram socket asks the routing table and sends nothing.
+            await guide.connect(server.sockaddr)
+            source = Address.from_sockaddr(guide.getsockname())
+        await sock.bind(source.with_port(0).sockaddr)
+    except OSError:
+        return None
+    return Address.from_sockaddr(sock.getsockname())
+
+
+def _xor_mapped(message: Message | None) -> Address | None:
+    try:
+        return None if message is None else message.get(a.XOR_MAPPED_ADDRESS)
+    except DecodeError:
+        return None
+
+
+def _rewriting(message: Message, mapped: Address) -> tuple[bool | None, str]:
+    """Compare MAPPED-ADDRESS, which a gateway may find and rewrite, with what it can not read."""
+    try:
+        plain = message.get(a.MAPPED_ADDRESS)
+    except DecodeError:
+        plain = None
+    if plain is None:
+        return None, ""
+    if plain == mapped:
+        return False, ""
+    return True, f"MAPPED-ADDRESS says {plain}"
+
+
+def _other_address(message: Message) -> Address | None:
+    try:
+        return message.get(a.OTHER_ADDRESS)
+    except DecodeError:
+        return None
+
+
+async def _mapping(
+    discovery: _Discovery, local: Address, first: Address, other: Address
+) -> Mapping | None:
+    """Run the tests of RFC 5780 §4.3."""
+    if first == local:
+        return Mapping.NONE
+    second = await discovery.mapped_at(other.with_port(discovery.server.port))
+    if second is None:
+        return None
+    if second == first:
+        return Mapping.ENDPOINT_INDEPENDENT
+    third = await discovery.mapped_at(other)
+    if third is None:
+        return None
+    return Mapping.ADDRESS_DEPENDENT if third == second else Mapping.ADDRESS_AND_PORT_DEPENDENT
+
+
+async def _filtering(discovery: _Discovery) -> Filtering:
+    """Run the tests of RFC 5780 §4.4.
+
+    With a socket of its own, as the mapping tests have let the other address in.
+    """
+    with trio.socket.socket(discovery.sock.family, socket.SOCK_DGRAM) as sock:
+        await _bind_towards(sock, discovery.server)
+        fresh = _Discovery(sock, discovery.server)
+        if await fresh.bind(change=ChangeRequest(change_ip=True, change_port=True)) is not None:
+            return Filtering.ENDPOINT_INDEPENDENT
+        if await fresh.bind(change=ChangeRequest(change_port=True)) is not None:
+            return Filtering.ADDRESS_DEPENDENT
+    return Filtering.ADDRESS_AND_PORT_DEPENDENT
+
+
+async def _hairpins(discovery: _Discovery, local: Address, mapped: Address) -> bool | None:
+    """Whether what a second socket sends to the mapped address comes in (RFC 5780 §4.3)."""
+    if mapped == local:
+        return None  # no NAT, nothing to hairpin
+    with trio.socket.socket(discovery.sock.family, socket.SOCK_DGRAM) as sock:
+        await _bind_towards(sock, discovery.server)
+        sender = _Discovery(sock, discovery.server)
+        outside = await sender.mapped_at(discovery.server)
+        if outside is not None:
+            # A NAT that filters must have seen a packet go where one is to come from.
+            with trio.move_on_after(RTO):
+                await _send(discovery.sock, secrets.token_bytes(4), outside)
+        transaction_id = secrets.token_bytes(12)
+        message = Message.build(Method.BINDING, MessageClass.INDICATION, transaction_id)
+        for _ in range(TRIES):
+            await _send(sock, message.encode(), mapped)
+            if await discovery.receive(transaction_id, RTO) is not None:
+                return True
+    return False
+
+
+async def _send(sock: trio.socket.SocketType, data: bytes, to: Address) -> None:
+    try:
+        await sock.sendto(data, to.sockaddr)
+    except (OSError, StunError):
+        await trio.lowlevel.checkpoint()
+
+
+async def _lifetime(server: Address, result: NatResult) -> NatResult:
+    """Leave a mapping alone for longer and longer, and see whether the same is still there.
+
+    RFC 5780 §4.6 has the server answer to another port (RESPONSE-PORT) for that; here the same
+    socket asks again, which works with every server but sees only that a *new* mapping was made.
+    """
+    family = socket.AF_INET if server.family is Family.IPV4 else socket.AF_INET6
+    lasted = 0.0
+    for silence in LIFETIMES:
+        with trio.socket.socket(family, socket.SOCK_DGRAM) as sock:
+            if await _bind_towards(sock, server) is None:
+                break
+            discovery = _Discovery(sock, server)
+            before = await discovery.mapped_at(server)
+            await trio.sleep(silence)
+            after = await discovery.mapped_at(server)
+        if before is None or after is None:
+            break
+        if before != after:
+            return attrs.evolve(result, lifetime=lasted or None, lifetime_end=silence)
+        lasted = silence
+    return attrs.evolve(result, lifetime=lasted or None)
