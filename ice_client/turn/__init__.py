@@ -7,6 +7,7 @@ async with open_relay(server) as relay:
     data, source = await relay.receive_from()
 """
 
+from ice_client.turn.binding import BindingResult, binding
 from ice_client.turn.credentials import Credentials, LongTermCredentials, OAuthCredentials
 from ice_client.turn.errors import (
     AllocationMismatchError,
@@ -45,7 +46,9 @@ from ice_client.turn.outputs import (
     PermissionLost,
 )
 from ice_client.turn.relay import Relay, open_relay
+from ice_client.turn.resolve import ResolvedServer, resolve_host, resolve_uri
 from ice_client.turn.server import TlsOptions, Transport, TurnServer
+from ice_client.turn.tcp_relay import PeerStream, TcpRelay, open_tcp_relay
 from ice_client.turn.trace import Observer, Stage, StageEnded, TlsDetails, TraceEvent
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "AllocationMismatchError",
     "AuthenticationError",
     "BidDownError",
+    "BindingResult",
     "CertificateError",
     "ConnectionAttempted",
     "ConnectionExistsError",
@@ -71,6 +75,7 @@ __all__ = [
     "MobilityForbiddenError",
     "OAuthCredentials",
     "Observer",
+    "PeerStream",
     "PermissionLost",
     "QuotaReachedError",
     "RedirectError",
@@ -78,10 +83,12 @@ __all__ = [
     "Relay",
     "RelayClosedError",
     "ResolutionError",
+    "ResolvedServer",
     "ResponseError",
     "Stage",
     "StageEnded",
     "StaleNonceError",
+    "TcpRelay",
     "TlsDetails",
     "TlsError",
     "TlsOptions",
@@ -93,5 +100,9 @@ __all__ = [
     "TurnClientError",
     "TurnServer",
     "WrongCredentialsError",
+    "binding",
     "open_relay",
+    "open_tcp_relay",
+    "resolve_host",
+    "resolve_uri",
 ]

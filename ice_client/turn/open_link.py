@@ -14,7 +14,7 @@ from ice_client.turn.dtls_link import DtlsLink
 from ice_client.turn.errors import LinkError
 from ice_client.turn.link import Link, UdpLink, connected_socket
 from ice_client.turn.server import TurnServer
-from ice_client.turn.stream_link import StreamLink, start_tls, tls_details
+from ice_client.turn.stream_link import ByteStream, StreamLink, start_tls, tls_details
 from ice_client.turn.trace import Observer, Stage, StageEnded, TlsDetails, observe_nothing
 from stun import Address
 
@@ -107,16 +107,30 @@ def limited(seconds: float, what: str) -> Iterator[None]:
 async def _connect(
     server: TurnServer, remote: Address, bind: Address | None, observer: Observer
 ) -> Link:
-    kind = socket.SOCK_STREAM if server.transport.is_stream else socket.SOCK_DGRAM
+    if server.transport.is_stream:
+        stream, local = await connect_stream(server, remote, bind, observer)
+        return StreamLink(stream, local, remote)
     with timed_stage(observer, Stage.CONNECT, remote):
-        sock = await connected_socket(kind, remote, bind)
-    if not server.transport.is_stream:
-        udp = UdpLink(sock)
-        return await _secure(udp, server, observer) if server.transport.is_secure else udp
+        sock = await connected_socket(socket.SOCK_DGRAM, remote, bind)
+    link = UdpLink(sock)
+    return await _secure(link, server, observer) if server.transport.is_secure else link
+
+
+async def connect_stream(
+    server: TurnServer, remote: Address, bind: Address | None, observer: Observer
+) -> tuple[ByteStream, Address]:
+    """Connect by TCP, and do TLS if the server's transport has it; return the local address too.
+
+    Raises:
+        LinkError: it cannot be reached; `TlsError`, `CertificateError` if the handshake failed.
+
+    """
+    with timed_stage(observer, Stage.CONNECT, remote):
+        sock = await connected_socket(socket.SOCK_STREAM, remote, bind)
     local = Address.from_sockaddr(sock.getsockname())
     stream = trio.SocketStream(sock)
     if not server.transport.is_secure:
-        return StreamLink(stream, local, remote)
+        return stream, local
     try:
         with timed_stage(observer, Stage.TLS_HANDSHAKE, remote) as report:
             secure = await start_tls(stream, server)
@@ -124,7 +138,7 @@ async def _connect(
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
-    return StreamLink(secure, local, remote)
+    return secure, local
 
 
 async def _secure(carrier: UdpLink, server: TurnServer, observer: Observer) -> DtlsLink:

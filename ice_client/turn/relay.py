@@ -5,49 +5,51 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-import trio
-
-from ice_client.turn.authentication import Authenticator
-from ice_client.turn.background import background_tasks
-from ice_client.turn.client import TurnClient
-from ice_client.turn.errors import RelayClosedError, TurnClientError
+from ice_client.turn.errors import TurnClientError
 from ice_client.turn.exchanges import DEFAULT_TIMING
-from ice_client.turn.open_link import open_link
+from ice_client.turn.open_link import CONNECT_TIMEOUT, open_link
+from ice_client.turn.open_session import SessionOptions, delete_allocation, open_session
 from ice_client.turn.options import AllocateOptions
 from ice_client.turn.outputs import Allocation
 from ice_client.turn.server import TurnServer
-from ice_client.turn.session import RECEIVE_QUEUE, Notice, Session, random_bytes
+from ice_client.turn.session import RECEIVE_QUEUE, Notice, Session
 from ice_client.turn.trace import Observer, observe_nothing
-from stun import Address
+from stun import Address, Family
 from stun.transaction import Timing
 
-CLOSE_TIMEOUT = 2.0
-"""Seconds for Refresh(0) to be answered when a relay closes, cancelled or not."""
 _UDP = AllocateOptions()
 
 
 class Relay:
     """An allocation on a TURN server, used as a socket. Made by `open_relay`."""
 
-    def __init__(self, session: Session, allocation: Allocation, server: TurnServer) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._allocation = allocation
-        self.server = server
+
+    @property
+    def server(self) -> TurnServer:
+        """The server, after any redirection."""
+        return self._session.server
+
+    @property
+    def allocation(self) -> Allocation:
+        """All that the server granted."""
+        return self._session.allocation
 
     @property
     def relayed_address(self) -> Address:
         """The address peers send to; the first, if there are two."""
-        return self._allocation.relayed_addresses[0]
+        return self.allocation.relayed_addresses[0]
 
     @property
     def relayed_addresses(self) -> tuple[Address, ...]:
         """Every address peers can send to."""
-        return self._allocation.relayed_addresses
+        return self.allocation.relayed_addresses
 
     @property
     def mapped_address(self) -> Address:
         """The client's address as the server sees it (server-reflexive)."""
-        return self._allocation.mapped_address
+        return self.allocation.mapped_address
 
     @property
     def local_address(self) -> Address:
@@ -58,11 +60,6 @@ class Relay:
     def server_address(self) -> Address:
         """The server's address, after any redirection."""
         return self._session.link.remote
-
-    @property
-    def allocation(self) -> Allocation:
-        """All that the server granted."""
-        return self._session.client.allocation or self._allocation
 
     @property
     def lifetime(self) -> float:
@@ -141,9 +138,28 @@ class Relay:
         """
         await self._session.perform(lambda now: self._session.client.refresh(now, lifetime))
 
+    async def move(self, bind: Address | None = None) -> None:
+        """Go on from another local address or port, with the same allocation (RFC 8016).
+
+        For an allocation made with `AllocateOptions(mobility=True)`, on a server that does it.
+
+        Args:
+            bind: the new local address; None leaves address and port to the system.
+
+        Raises:
+            TurnClientError: there is no ticket, or the server refuses; nothing has changed.
+
+        """
+        session = self._session
+        if not self.allocation.mobile:
+            raise TurnClientError("the server gave no mobility ticket")
+        await session.move(
+            open_link(session.server, session.link.remote, bind=bind, observer=session.observer)
+        )
+
     async def aclose(self) -> None:
         """Delete the allocation and end the relay; leaving `open_relay`'s block does it too."""
-        await _delete(self._session)
+        await delete_allocation(self._session)
 
 
 @contextlib.asynccontextmanager
@@ -152,9 +168,12 @@ async def open_relay(
     *,
     options: AllocateOptions = _UDP,
     bind: Address | None = None,
+    family: Family | None = None,
     timing: Timing = DEFAULT_TIMING,
+    connect_timeout: float = CONNECT_TIMEOUT,
     receive_queue: int = RECEIVE_QUEUE,
     automatic_channels: bool = True,
+    follow_redirects: bool = True,
     observer: Observer = observe_nothing,
 ) -> AsyncIterator[Relay]:
     """Allocate on a TURN server for the length of the block.
@@ -163,44 +182,28 @@ async def open_relay(
         server: where, and with which credentials.
         options: what to allocate.
         bind: local address to reach the server from; port 0 for any.
+        family: of the server's addresses; None for both, where it has a name.
         timing: of retransmissions.
+        connect_timeout: seconds that connecting, TLS or DTLS included, may take.
         receive_queue: datagrams kept until `receive_from` is called.
         automatic_channels: bind a channel to each peer that is sent to.
+        follow_redirects: go where a 300 says; else raise `RedirectedError`.
         observer: is told of each stage and exchange.
 
     Raises:
         TurnClientError: no allocation: the class says why.
 
     """
-    remote = server.address
-    if remote is None:
-        raise TurnClientError(f"{server.host} is not an address")
-    async with (
-        open_link(server, remote, bind=bind, observer=observer) as link,
-        background_tasks() as nursery,
-    ):
-        client = TurnClient(
-            Authenticator(server.credentials),
-            options,
-            random_bytes=random_bytes,
-            reliable=link.reliable,
-            timing=timing,
-            automatic_channels=automatic_channels,
-        )
-        session = Session(client, link, observer, receive_queue)
-        await session.run(nursery)
-        try:
-            done = await session.perform(client.allocate)
-            if not isinstance(done.result, Allocation):
-                raise RelayClosedError("no allocation")
-            yield Relay(session, done.result, server)
-        finally:
-            await _delete(session)
-
-
-async def _delete(session: Session) -> None:
-    """Send Refresh(0) and wait a little for the answer, even when cancelled."""
-    if session.is_allocated and session.failure is None:
-        with trio.move_on_after(CLOSE_TIMEOUT, shield=True), contextlib.suppress(TurnClientError):
-            await session.perform(session.client.close)
-    session.end()
+    session_options = SessionOptions(
+        allocate=options,
+        bind=bind,
+        family=family,
+        timing=timing,
+        connect_timeout=connect_timeout,
+        receive_queue=receive_queue,
+        automatic_channels=automatic_channels,
+        follow_redirects=follow_redirects,
+        observer=observer,
+    )
+    async with open_session(server, session_options) as session:
+        yield Relay(session)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import attrs
 import trio
 
+from ice_client.turn.authentication import Authenticator
 from ice_client.turn.client import ClientState, TurnClient
 from ice_client.turn.errors import LinkError, RelayClosedError, TurnClientError
 from ice_client.turn.link import Link
 from ice_client.turn.outputs import (
+    Allocation,
     AllocationLost,
     ConnectionAttempted,
     DataReceived,
@@ -26,6 +29,7 @@ from ice_client.turn.outputs import (
     PermissionLost,
     Transmit,
 )
+from ice_client.turn.server import TurnServer
 from ice_client.turn.trace import Observer
 from stun import Address
 
@@ -53,7 +57,10 @@ class Session:
 
     Args:
         client: the core.
+        authenticator: the core's.
+        server: whose client it is, after any redirection.
         link: owned by the caller.
+        nursery: where its tasks run; cancelling it ends them.
         observer: is told of each exchange.
         receive_queue: datagrams kept for the user.
 
@@ -66,15 +73,21 @@ class Session:
     def __init__(
         self,
         client: TurnClient,
+        authenticator: Authenticator,
+        server: TurnServer,
         link: Link,
+        nursery: trio.Nursery,
         observer: Observer,
         receive_queue: int = RECEIVE_QUEUE,
     ) -> None:
         self.client = client
+        self.authenticator = authenticator
+        self.server = server
         self.link = link
+        self.observer = observer
         self.failure: TurnClientError | None = None
         self.dropped = 0
-        self._observer = observer
+        self._nursery = nursery
         self._to_send: list[bytes] = []
         self._wake = trio.Event()
         self._waiters: dict[int, _Waiter] = {}
@@ -82,10 +95,7 @@ class Session:
             receive_queue
         )
         self._notice_in, self._notice_out = trio.open_memory_channel[Notice](NOTICE_QUEUE)
-
-    async def run(self, nursery: trio.Nursery) -> None:
-        """Start the tasks; cancelling the nursery ends them."""
-        nursery.start_soon(self._receive_loop, self.link)
+        nursery.start_soon(self._receive_loop, link)
         nursery.start_soon(self._drive)
 
     async def perform(self, start: Callable[[float], int]) -> Done:
@@ -153,6 +163,39 @@ class Session:
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise self._ended() from None
 
+    async def move(self, opening: AbstractAsyncContextManager[Link]) -> None:
+        """Take the allocation along to another link (RFC 8016 §3.2).
+
+        Args:
+            opening: opens the new link to the same server.
+
+        Raises:
+            TurnClientError: there is no ticket, or the move failed: the old link stays.
+
+        """
+        old, released = self.link, trio.Event()
+        new = await self._nursery.start(self._hold, opening, released)
+        self.link = new
+        self._nursery.start_soon(self._receive_loop, new)
+        try:
+            await self.perform(self.client.move)
+        except BaseException:
+            self.link = old
+            released.set()
+            raise
+        with trio.CancelScope(shield=True):
+            await old.aclose()
+
+    async def _hold(
+        self,
+        opening: AbstractAsyncContextManager[Link],
+        released: trio.Event,
+        task_status: trio.TaskStatus[Link],
+    ) -> None:
+        async with opening as link:
+            task_status.started(link)
+            await released.wait()
+
     def end(self) -> None:
         """Let everybody know that this side is through."""
         self._fail(RelayClosedError("the relay is closed"))
@@ -165,7 +208,9 @@ class Session:
             try:
                 packet = await link.receive()
             except LinkError as error:
-                self._fail(error)
+                # A link that was left by `move` may break.
+                if link is self.link:
+                    self._fail(error)
                 return
             self.client.receive(packet, trio.current_time())
             self._take_outputs()
@@ -208,7 +253,7 @@ class Session:
                         waiter.result = output
                         waiter.ended.set()
                 case Exchange():
-                    self._observer(output)
+                    self.observer(output)
                 case AllocationLost(error=error):
                     self._close(error)
                 case _:
@@ -230,6 +275,18 @@ class Session:
             self.failure = error
         self._data_in.close()
         self._notice_in.close()
+
+    @property
+    def allocation(self) -> Allocation:
+        """What the server granted.
+
+        Raises:
+            RelayClosedError: nothing yet.
+
+        """
+        if self.client.allocation is None:
+            raise RelayClosedError("there is no allocation")
+        return self.client.allocation
 
     @property
     def is_allocated(self) -> bool:

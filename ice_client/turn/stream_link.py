@@ -77,11 +77,6 @@ class StreamLink(Link):
                 raise LinkError(f"{self.remote} closed the connection")
             self._framer.feed(bytes(data))
 
-    def detach(self) -> tuple[ByteStream, bytes]:
-        """Give the stream away, with what was read of it and is no frame (RFC 6062 §4.5)."""
-        self._queue_in.close()
-        return self._stream, self._framer.take_rest()
-
     async def aclose(self) -> None:
         """See `Link`."""
         self._queue_in.close()
