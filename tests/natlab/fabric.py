@@ -92,6 +92,20 @@ class Fabric:
         os.eventfd_write(self._bell, 1)
         return future.result()
 
+    def settle(self) -> None:
+        """Carry all packets that are under way now, but those that a bad line delays.
+
+        When it returns, what was sent before is in the socket it is for, or lost. Linux
+        forwards a packet that is written to a TUN device before the writing returns, so
+        devices that have nothing to read mean that nothing is under way.
+        """
+        self.call(self._settle)
+
+    def _settle(self) -> None:
+        while descriptors := [fd for fd, _ in self._poll.poll(0) if fd != self._bell]:
+            for descriptor in descriptors:
+                self._read(descriptor)
+
     def add_device(self, descriptor: int, attachment: Attachment) -> None:
         """Read packets of a TUN device, as those that an attachment sends."""
         self._devices[descriptor] = attachment

@@ -16,19 +16,15 @@ from tests.natlab.impairment import Impairment
 from tests.natlab.namespace import LabError, Namespace
 from tests.natlab.routers import NatRouter
 from tests.natlab.topology import (
-    CARRIER_NETWORK,
     IPV6_NETWORK,
     PUBLIC,
     PUBLIC_NETWORK,
     Box,
     Host,
     KernelRouter,
-    Nat,
     Topology,
 )
 from tests.natlab.translation import Mapping, TranslationTable
-
-_BOX = "a box's own side"
 
 
 @attrs.define
@@ -121,6 +117,14 @@ class Lab:
         """
         line = self._lines[name]
         self._fabric.call(lambda: line.impair(up, down))
+
+    def settle(self) -> None:
+        """Wait until nothing is under way but packets that a bad line delays.
+
+        What was sent before, by a call that has returned, is then in the socket it is for.
+        So a test tells what does not arrive without waiting for it.
+        """
+        self._fabric.settle()
 
     def dropped(self) -> Counter[str]:
         """Return how many packets went nowhere so far, by reason."""
@@ -255,6 +259,3 @@ def lab(topology: Topology) -> Iterator[Lab]:
     with net._stack:
         net._build()
         yield net
-
-
-__all__ = ["CARRIER_NETWORK", "Lab", "LabHost", "Nat", "lab"]
