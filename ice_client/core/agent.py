@@ -7,14 +7,34 @@ that takes `now` it drains `take_outputs` and asks `next_deadline` anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ice_client.core.candidate import Base, Candidate
+from ice_client.core.check_server import CheckServer
+from ice_client.core.context import Context
 from ice_client.core.credentials import Credentials, RandomBytes
-from ice_client.core.events import AgentState, Output, Role, SelectedPair
+from ice_client.core.events import (
+    AgentState,
+    ComponentStateChanged,
+    Output,
+    Role,
+    SelectedPair,
+    StateChanged,
+)
+from ice_client.core.future_candidates import FutureCandidates
+from ice_client.core.generation import Generation
+from ice_client.core.progress import agent_state, component_state, failing_at
 from ice_client.core.settings import DEFAULT_SETTINGS, Settings
 from ice_client.core.statistics import AgentCounters, PairStatistics
-from stun import Address
+from stun import Address, DecodeError, Message, MessageClass, Method
+from stun.constants import MAGIC_COOKIE_BYTES
+
+MAX_STUN_FIRST_BYTE = 3
+"""RFC 7983 §7: what starts with 0 to 3 may be STUN."""
+
+PREVIOUS_GRACE = 30.0
+"""Seconds that checks of a generation are answered for once a newer one has taken over."""
 
 
 class IceAgent:
@@ -41,27 +61,35 @@ class IceAgent:
         *,
         tie_breaker: int | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._context = Context(role, random_bytes, settings, tie_breaker)
+        self._server = CheckServer(self._context)
+        self._current = Generation(self._context, credentials)
+        self._previous: Generation | None = None
+        self._previous_until = math.inf
+        self._future = FutureCandidates()
+        self._component_states = dict.fromkeys(self._context.component_keys, AgentState.NEW)
+        self._state = AgentState.NEW
+        self._now = 0.0
 
     @property
     def role(self) -> Role:
         """Controlling or controlled; a conflict may change it."""
-        raise NotImplementedError
+        return self._context.role
 
     @property
     def state(self) -> AgentState:
         """Where the agent is."""
-        raise NotImplementedError
+        return self._state
 
     @property
     def local_credentials(self) -> Credentials:
         """Ours, of the current generation."""
-        raise NotImplementedError
+        return self._current.local_credentials
 
     @property
     def counters(self) -> AgentCounters:
         """What was dropped, and why."""
-        raise NotImplementedError
+        return self._context.counters
 
     # Signalling in, signalling out
 
@@ -72,14 +100,21 @@ class IceAgent:
         candidates have ended, or there are too many.
 
         Raises:
-            ValueError: there is no such stream or component.
+            ValueError: there is no such stream or component, or its base is another's.
 
         """
-        raise NotImplementedError
+        self._check_component(stream, candidate.component)
+        sender = self._current.table.sender_of(candidate.base)
+        if sender is not None and sender != (stream, candidate.component):
+            raise ValueError(f"base {candidate.base} is of another component")
+        taken = self._current.add_local(stream, candidate, now)
+        self._update(now)
+        return taken
 
     def end_of_local_candidates(self, now: float) -> None:
         """Note that no more are gathered in this generation (RFC 8838 §13)."""
-        raise NotImplementedError
+        self._current.table.local_ended = True
+        self._update(now)
 
     def set_remote_credentials(
         self,
@@ -100,8 +135,26 @@ class IceAgent:
                 too.
             renomination: the peer told ``a=ice-options:renomination``.
 
+        Raises:
+            ValueError: this generation has other ones of the peer's already, or they are
+                those of the generation before.
+
         """
-        raise NotImplementedError
+        current, previous = self._current, self._previous
+        if current.remote_credentials == credentials:
+            return
+        if current.remote_credentials is not None:
+            raise ValueError("the peer's credentials change with a restart only (RFC 8445 §9)")
+        if previous is not None and previous.remote_credentials == credentials:
+            raise ValueError("a restart needs new credentials of the peer too (RFC 8445 §9)")
+        # RFC 8445 §6.1.1: facing a lite agent, the full one is controlling.
+        if lite and not self._context.settings.lite and not self._context.is_controlling:
+            self._context.switch_role()
+            current.compute_priorities()
+        current.set_remote_credentials(credentials, now, lite=lite, renomination=renomination)
+        for stream, candidate in self._future.take(credentials.username_fragment):
+            current.add_remote(stream, candidate, now)
+        self._update(now)
 
     def add_remote_candidate(self, candidate: Candidate, now: float, stream: int = 0) -> bool:
         """Take one of the peer's candidates, host name resolved; return whether it is of use.
@@ -113,11 +166,32 @@ class IceAgent:
             ValueError: there is no such stream or component, or it `needs_resolution`.
 
         """
-        raise NotImplementedError
+        self._check_component(stream, candidate.component)
+        if candidate.needs_resolution:
+            raise ValueError(f"{candidate.host_name} has yet to be resolved")
+        current = self._current
+        credentials = current.remote_credentials
+        fragment = candidate.username_fragment
+        if fragment is not None and (
+            credentials is None or credentials.username_fragment != fragment
+        ):
+            previous = self._previous.remote_credentials if self._previous else None
+            if previous is not None and previous.username_fragment == fragment:
+                return False  # trickled late, for the generation before
+            if not self._future.add(fragment, stream, candidate):
+                self.counters.excess += 1
+                return False
+            return True
+        if current.table.remote_ended:
+            return False
+        taken = current.add_remote(stream, candidate, now)
+        self._update(now)
+        return taken
 
     def end_of_remote_candidates(self, now: float) -> None:
         """Note that the peer has no more in this generation (RFC 8838 §14)."""
-        raise NotImplementedError
+        self._current.table.remote_ended = True
+        self._update(now)
 
     def restart(self, credentials: Credentials, now: float) -> None:
         """Begin a new generation with new credentials of ours (RFC 8445 §9).
@@ -126,14 +200,33 @@ class IceAgent:
         their consent is checked, until the new generation selects pairs.
 
         Raises:
-            ValueError: the credentials are those in use.
+            ValueError: username fragment or password are those in use.
 
         """
-        raise NotImplementedError
+        for used in self._generations:
+            mine = used.local_credentials
+            if (
+                mine.username_fragment == credentials.username_fragment
+                or mine.password == credentials.password
+            ):
+                raise ValueError("a restart needs new credentials (RFC 8445 §9)")
+        # A restart amid a restart: what carries the data is still the generation before.
+        if self._current.selection.keys or self._previous is None:
+            self._previous = self._current
+        self._previous.retire()
+        self._previous_until = math.inf
+        self._current = Generation(self._context, credentials)
+        self._update(now)
 
     def close(self) -> None:
         """End it: nothing is sent or answered from now on."""
-        raise NotImplementedError
+        self._state = AgentState.CLOSED
+        self._context.take_outputs()
+        for key in self._component_states:
+            self._component_states[key] = AgentState.CLOSED
+            self._context.emit(ComponentStateChanged(*key, AgentState.CLOSED))
+        self._context.selected.clear()
+        self._context.emit(StateChanged(AgentState.CLOSED))
 
     # The network
 
@@ -144,7 +237,30 @@ class IceAgent:
         `is_valid_source`. On TCP `base` is the candidate's the connection was opened from or
         accepted on, and `source` the connection's remote address.
         """
-        raise NotImplementedError
+        if not data or data[0] > MAX_STUN_FIRST_BYTE or data[4:8] != MAGIC_COOKIE_BYTES:
+            return False
+        if self._state is AgentState.CLOSED:
+            return True
+        try:
+            message = Message.decode(data)
+        except DecodeError:
+            self.counters.malformed += 1
+            return True
+        self._receive_message(message, base, source, now)
+        self._update(now)
+        return True
+
+    def _receive_message(self, message: Message, base: Base, source: Address, now: float) -> None:
+        counters = self.counters
+        if message.method != Method.BINDING:
+            counters.unexpected += 1
+        elif message.message_class is MessageClass.REQUEST:
+            self._server.receive(message, base, source, self._generations, now)
+        elif message.message_class is not MessageClass.INDICATION:  # a keepalive has served
+            for generation in self._generations:
+                if generation.on_response(message, base, source, now):
+                    return
+            counters.unmatched_responses += 1
 
     def transport_failed(self, base: Base, destination: Address, now: float) -> None:
         """Note that sending to `destination` cannot work.
@@ -152,38 +268,63 @@ class IceAgent:
         A TCP connection that could not be opened or broke, a hard ICMP error (the shell
         judges whether to believe it, RFC 8445 §7.2.5.2.2), a refused TURN permission.
         """
-        raise NotImplementedError
+        for generation in self._generations:
+            generation.on_transport_failure(base, destination, now)
+        self._update(now)
 
     def remove_local_base(self, base: Base, now: float) -> None:
         """Forget every candidate and pair of `base`: its interface or allocation is gone."""
-        raise NotImplementedError
+        for generation in self._generations:
+            generation.remove_base(base, now)
+        self._update(now)
 
     def is_valid_source(self, base: Base, source: Address) -> bool:
         """Whether data from there may be given to the application. Runs per packet.
 
-        True once a check of the pair has succeeded, in either direction (RFC 8445 §12.2).
+        True once a check of the pair was authenticated, in either direction (RFC 8445 §12.2).
         """
-        raise NotImplementedError
+        for generation in self._generations:
+            pair = generation.lists.find(base, source)
+            if pair is not None and (pair.valid_local is not None or pair.requests_received):
+                return True
+        return False
 
     # Time
 
     def next_deadline(self) -> float | None:
         """Return when to call `on_deadline`, monotonic seconds; it may have passed already."""
-        raise NotImplementedError
+        if self._state is AgentState.CLOSED:
+            return None
+        deadlines = [one.next_deadline(self._now) for one in self._generations]
+        if self._previous is not None:
+            deadlines.append(self._previous_until)
+        settings = self._context.settings
+        for key, state in self._component_states.items():
+            if state in {AgentState.NEW, AgentState.CHECKING}:
+                deadlines.append(failing_at(key, self._current, settings))
+        earliest = min((one for one in deadlines if one is not None), default=math.inf)
+        return None if earliest == math.inf else earliest
 
     def on_deadline(self, now: float) -> None:
         """Do what is due: checks, retransmissions, nomination, consent, keepalives, failing."""
-        raise NotImplementedError
+        if self._state is AgentState.CLOSED:
+            return
+        for generation in self._generations:
+            generation.on_deadline(now)
+        if now >= self._previous_until:
+            self._previous = None
+            self._previous_until = math.inf
+        self._update(now)
 
     def take_outputs(self) -> Sequence[Output]:
         """Return what is to be sent and what happened since the last call, in order."""
-        raise NotImplementedError
+        return self._context.take_outputs()
 
     # Results
 
     def selected_pair(self, component: int = 1, stream: int = 0) -> SelectedPair | None:
         """Return the pair that data goes over, or None."""
-        raise NotImplementedError
+        return self._context.selected.get((stream, component))
 
     def send_pair(self, component: int = 1, stream: int = 0) -> SelectedPair | None:
         """Return the selected pair, or the best valid one while none is selected.
@@ -191,20 +332,69 @@ class IceAgent:
         RFC 8445 §12.1: data may be sent on any valid pair before. None: nothing may be sent,
         as there is none yet or consent is lost.
         """
-        raise NotImplementedError
+        selected = self._context.selected.get((stream, component))
+        if selected is not None or self._context.settings.lite:
+            return selected
+        if self._current.selection.lost_at((stream, component)) is not None:
+            return None
+        newest = self._now - self._context.settings.consent_timeout
+        valid = [
+            pair
+            for pair in self._current.lists.of_component(stream, component)
+            if pair.is_valid and pair.last_response_at > newest
+        ]
+        return max(valid, key=lambda pair: pair.valid_priority).selected if valid else None
 
     def component_state(self, component: int = 1, stream: int = 0) -> AgentState:
-        """Return where one component is."""
-        raise NotImplementedError
+        """Return where one component is.
+
+        Raises:
+            ValueError: there is no such stream or component.
+
+        """
+        self._check_component(stream, component)
+        return self._component_states[stream, component]
 
     def local_candidates(self, stream: int = 0) -> Sequence[Candidate]:
-        """Return ours of the current generation, peer-reflexive ones last."""
-        raise NotImplementedError
+        """Return ours of the current generation, peer-reflexive ones included."""
+        return tuple(self._current.table.local(stream))
 
     def remote_candidates(self, stream: int = 0) -> Sequence[Candidate]:
         """Return the peer's of the current generation, peer-reflexive ones included."""
-        raise NotImplementedError
+        return tuple(self._current.table.remote(stream))
 
     def pair_statistics(self) -> Sequence[PairStatistics]:
-        """Return a snapshot of every pair's, in order of priority, of all streams."""
-        raise NotImplementedError
+        """Return a snapshot of every pair's of the current generation, stream after stream."""
+        selected = self._context.selected
+        return [pair.statistics(selected.get(pair.component_key)) for pair in self._current.lists]
+
+    @property
+    def _generations(self) -> tuple[Generation, ...]:
+        return (self._current,) if self._previous is None else (self._current, self._previous)
+
+    def _check_component(self, stream: int, component: int) -> None:
+        if (stream, component) not in self._component_states:
+            raise ValueError(f"there is no component {component} of stream {stream}")
+
+    def _update(self, now: float) -> None:
+        """Let the old generation go where the new one has taken over; tell of new states."""
+        self._now = now
+        if self._state is AgentState.CLOSED:
+            return
+        previous, selection = self._previous, self._current.selection
+        if previous is not None:
+            for key in selection.keys:
+                previous.selection.drop(key)
+            if not previous.selection.keys:
+                # The peer may still be on the old pair: its checks there are answered a while.
+                self._previous_until = min(self._previous_until, now + PREVIOUS_GRACE)
+        settings = self._context.settings
+        for key, old in self._component_states.items():
+            state = component_state(key, self._current, previous, settings, now)
+            if state is not old:
+                self._component_states[key] = state
+                self._context.emit(ComponentStateChanged(*key, state))
+        state = agent_state(self._component_states.values())
+        if state is not self._state:
+            self._state = state
+            self._context.emit(StateChanged(state))

@@ -206,6 +206,16 @@ def candidate_priority(
     return priority(TYPE_PREFERENCES[kind, transport.is_tcp], local_preference, component)
 
 
+def peer_reflexive_priority(candidate: Candidate) -> int:
+    """Return what our check from `candidate` tells in PRIORITY (RFC 8445 §7.1.1).
+
+    That is the priority of the candidate that the check may bring to light: the type
+    preference is the peer-reflexive one's, the rest stays.
+    """
+    preference = TYPE_PREFERENCES[CandidateType.PEER_REFLEXIVE, candidate.transport.is_tcp]
+    return preference << 24 | candidate.priority & 0xFFFFFF
+
+
 def local_preferences(addresses: Sequence[Address]) -> list[int]:
     """Return the local preference of each of a host's addresses (RFC 8445 §5.1.2.1, RFC 8421 §4).
 

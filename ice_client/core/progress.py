@@ -1,0 +1,84 @@
+"""Where a component, and with it the agent, is: one function of what the parts know.
+
+RFC 8445 §6.1.2.1 and §8.1.2, RFC 8838 §8 and RFC 8863 (when to give up), by WebRTC's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ice_client.core.context import ComponentKey
+from ice_client.core.events import AgentState
+from ice_client.core.generation import Generation
+from ice_client.core.settings import Settings
+
+
+def component_state(
+    key: ComponentKey,
+    current: Generation,
+    previous: Generation | None,
+    settings: Settings,
+    now: float,
+) -> AgentState:
+    """Return the state of a component.
+
+    Args:
+        key: which.
+        current: the current generation.
+        previous: the one before a restart, while its selected pairs carry on.
+        settings: the agent's.
+        now: monotonic seconds.
+
+    """
+    for generation in (current, previous):
+        if generation is not None and generation.selection.get(key) is not None:
+            if generation.selection.is_disconnected(key, now):
+                return AgentState.DISCONNECTED
+            if generation is current and current.candidates_ended and not _is_busy(key, current):
+                return AgentState.COMPLETED
+            return AgentState.CONNECTED
+    fails_at = failing_at(key, current, settings)
+    if fails_at is not None and fails_at <= now:
+        return AgentState.FAILED
+    return AgentState.NEW if current.started_at is None else AgentState.CHECKING
+
+
+def failing_at(key: ComponentKey, generation: Generation, settings: Settings) -> float | None:
+    """Return when a component fails if nothing comes; None while a check may yet succeed."""
+    if generation.selection.get(key) is not None or _is_busy(key, generation):
+        return None
+    lost_at = generation.selection.lost_at(key)
+    if lost_at is not None:
+        return lost_at
+    if generation.started_at is None:
+        return None
+    # RFC 8863 §4: the peer's checks may still bring a path that ours could not find.
+    at = generation.started_at + settings.patience
+    # The controlled agent waits as long for a valid pair to be nominated, but not for ever.
+    validated = [pair.validated_at for pair in generation.lists.of_component(*key) if pair.is_valid]
+    if validated:
+        at = max(at, max(validated) + settings.patience)
+    # RFC 8838 §8: while candidates may come, there is no failing; but the end may be forgotten.
+    if not generation.candidates_ended:
+        at = max(at, generation.last_candidate_at + settings.trickle_timeout)
+    return at
+
+
+def agent_state(states: Iterable[AgentState]) -> AgentState:
+    """Return the state of an agent whose components have these."""
+    present = set(states)
+    for state in (AgentState.FAILED, AgentState.DISCONNECTED):
+        if state in present:
+            return state
+    if len(present) == 1:
+        return present.pop()
+    if present == {AgentState.CONNECTED, AgentState.COMPLETED}:
+        return AgentState.CONNECTED
+    return AgentState.CHECKING
+
+
+def _is_busy(key: ComponentKey, generation: Generation) -> bool:
+    """Whether a check of that component is to be sent or answered."""
+    return any(
+        pair.is_unfinished or pair.is_nominating for pair in generation.lists.of_component(*key)
+    )
