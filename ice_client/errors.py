@@ -9,3 +9,15 @@ class IceError(Exception):
 
 class CandidateError(IceError):
     """A candidate attribute that is malformed, or of a kind that cannot be used (RFC 8839 §5.1)."""
+
+
+class AgentClosedError(IceError):
+    """The agent's block was left; nothing is sent or received any more."""
+
+
+class ConnectError(IceError):
+    """The agent failed: no pair works, or consent was lost. Only a restart helps."""
+
+
+class NotConnectedError(IceError):
+    """There is no pair that data may be sent on, yet or any more."""

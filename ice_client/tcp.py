@@ -15,9 +15,10 @@ import attrs
 import structlog
 import trio
 
-from ice_client.core.candidate import TCP_DISCARD_PORT, Transport
+from ice_client.core.candidate import TCP_DISCARD_PORT, Base, Transport
+from ice_client.endpoint import Endpoint, Received, bound_socket
 from ice_client.stream_frames import FrameReader, frame
-from stun import Address, Family
+from stun import Address
 
 MAX_CONNECTIONS = 16
 """Per endpoint: anyone can connect to a passive candidate."""
@@ -42,31 +43,24 @@ class _Connection:
     queue: trio.MemoryReceiveChannel[bytes]
 
 
-class TcpEndpoint:
+class TcpEndpoint(Endpoint):
     """All connections of one local TCP candidate. Made by `open_tcp`.
 
-    Attributes:
-        local: the address of the candidate's base; an active one has port 9, as each of its
-            connections has a port of its own.
-        transport: which kind.
-
+    An active one's base has port 9, as each of its connections has a port of its own.
     """
 
-    def __init__(
-        self, transport: Transport, local: Address, listener: trio.SocketListener | None
-    ) -> None:
-        self.local = local
-        self.transport = transport
+    def __init__(self, base: Base, listener: trio.SocketListener | None) -> None:
+        self.base = base
         self._listener = listener
         self._connections: dict[Address, _Connection] = {}
         self._nursery: trio.Nursery | None = None
         self._received: tuple[
-            trio.MemorySendChannel[tuple[bytes, Address]],
-            trio.MemoryReceiveChannel[tuple[bytes, Address]],
+            trio.MemorySendChannel[Received],
+            trio.MemoryReceiveChannel[Received],
         ] = trio.open_memory_channel(QUEUED_PACKETS)
 
-    def send_now(self, data: bytes, remote: Address) -> None:
-        """Send a packet, or drop it if too many wait; an active endpoint connects at first use.
+    def send_now(self, data: bytes, remote: Address) -> bool:
+        """See `Endpoint`; other than a passive one connects at first use.
 
         Raises:
             FrameTooLongError: it has more than 65,535 bytes.
@@ -76,11 +70,10 @@ class TcpEndpoint:
         if connection is not None:
             with contextlib.suppress(trio.WouldBlock, trio.BrokenResourceError):
                 connection.outgoing.send_nowait(frame(data))
+        return connection is not None
 
     async def send_to(self, data: bytes, remote: Address) -> None:
-        """Send a packet; wait while too many do.
-
-        A packet to where no connection is nor can be made is dropped, as UDP does.
+        """See `Endpoint`.
 
         Raises:
             FrameTooLongError: it has more than 65,535 bytes.
@@ -93,11 +86,8 @@ class TcpEndpoint:
         with contextlib.suppress(trio.BrokenResourceError):
             await connection.outgoing.send(frame(data))
 
-    async def receive_from(self) -> tuple[bytes, Address]:
-        """Return the next packet and who sent it; an empty one if the connection is no more.
-
-        That includes one that could not be opened, and one the peer or the network closed.
-        """
+    async def receive_from(self) -> Received:
+        """See `Endpoint`: None if a connection could not be opened, or was closed."""
         return await self._received[1].receive()
 
     @property
@@ -107,7 +97,7 @@ class TcpEndpoint:
 
     def _connection_to(self, remote: Address) -> _Connection | None:
         connection = self._connections.get(remote)
-        if connection is not None or self.transport is Transport.TCP_PASSIVE:
+        if connection is not None or self.base.transport is Transport.TCP_PASSIVE:
             return connection
         if self._nursery is None or len(self._connections) >= MAX_CONNECTIONS:
             return None
@@ -153,7 +143,7 @@ class TcpEndpoint:
                 stream = await self._stream_to(connection.remote)
                 if stream is not None:
                     await self._carry(connection, stream)
-                await self._received[0].send((b"", connection.remote))
+                await self._received[0].send((None, connection.remote))
         finally:
             self._forget(connection)
 
@@ -161,7 +151,7 @@ class TcpEndpoint:
         try:
             with connection.scope:
                 await self._carry(connection, stream, FIRST_PACKET_TIMEOUT)
-                await self._received[0].send((b"", connection.remote))
+                await self._received[0].send((None, connection.remote))
         finally:
             self._forget(connection)
 
@@ -178,10 +168,9 @@ class TcpEndpoint:
     def _socket(self) -> trio.socket.SocketType:
         # A simultaneous open goes out from the port that the candidate names; an active one from
         # any (RFC 6544 §4.1).
-        is_open = self.transport is Transport.TCP_SO
-        return trio.socket.from_stdlib_socket(
-            _bound_socket(self.local.with_port(self.local.port if is_open else 0), shared=is_open)
-        )
+        is_open = self.base.transport is Transport.TCP_SO
+        local = self.base.address if is_open else self.base.address.with_port(0)
+        return trio.socket.from_stdlib_socket(_tcp_socket(local, shared=is_open))
 
     async def _carry(
         self, connection: _Connection, stream: trio.SocketStream, first_timeout: float = math.inf
@@ -240,19 +229,9 @@ def _peer(stream: trio.SocketStream) -> Address | None:
         return None
 
 
-def _bound_socket(local: Address, *, shared: bool) -> socket.socket:
-    family = socket.AF_INET if local.family is Family.IPV4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(local.sockaddr)
-    except OSError:
-        sock.close()
-        raise
+def _tcp_socket(local: Address, *, shared: bool) -> socket.socket:
+    sock = bound_socket(socket.SOCK_STREAM, local, shared=shared)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
@@ -277,9 +256,9 @@ def tcp_endpoint(transport: Transport, address: Address) -> Iterator[TcpEndpoint
             # arrives before the other is sent and would be refused. Linux tells the two sockets
             # of one port apart by the peer, so a SYN that does cross another finds its socket.
             shared = transport is Transport.TCP_SO
-            sock = trio.socket.from_stdlib_socket(_bound_socket(address, shared=shared))
+            sock = trio.socket.from_stdlib_socket(_tcp_socket(address, shared=shared))
             stack.enter_context(sock)
             address = Address.from_sockaddr(sock.getsockname())
             sock.listen(MAX_CONNECTIONS)
             listener = trio.SocketListener(sock)
-        yield TcpEndpoint(transport, address, listener)
+        yield TcpEndpoint(Base(address, transport), listener)

@@ -59,11 +59,11 @@ async def test_an_active_endpoint_connects_to_a_passive_one_which_answers(addres
             running(Transport.TCP_PASSIVE, address) as passive,
             running(Transport.TCP_ACTIVE, address) as active,
         ):
-            await active.send_to(b"check", passive.local)
+            await active.send_to(b"check", passive.base.address)
             data, source = await passive.receive_from()
             assert data == b"check"
             await passive.send_to(b"answer", source)
-            assert await active.receive_from() == (b"answer", passive.local)
+            assert await active.receive_from() == (b"answer", passive.base.address)
 
 
 async def test_two_endpoints_open_simultaneously_from_the_ports_they_named() -> None:
@@ -78,13 +78,13 @@ async def test_two_endpoints_open_simultaneously_from_the_ports_they_named() -> 
 async def _send_until_received(one: TcpEndpoint, other: TcpEndpoint) -> None:
     # What waited for an attempt that the other's was faster than is lost, and sent again: checks.
     while True:
-        one.send_now(b"from one", other.local)
-        other.send_now(b"from other", one.local)
+        one.send_now(b"from one", other.base.address)
+        other.send_now(b"from other", one.base.address)
         with trio.move_on_after(0.05):
-            assert await _next_packet(other) == (b"from one", one.local)
-            assert await _next_packet(one) == (b"from other", other.local)
-            assert one.connected_to == [other.local]
-            assert other.connected_to == [one.local]
+            assert await _next_packet(other) == (b"from one", one.base.address)
+            assert await _next_packet(one) == (b"from other", other.base.address)
+            assert one.connected_to == [other.base.address]
+            assert other.connected_to == [one.base.address]
             return
 
 
@@ -97,8 +97,8 @@ async def _next_packet(endpoint: TcpEndpoint) -> tuple[bytes, Address]:
 
 async def test_a_passive_endpoint_never_connects_itself() -> None:
     async with running(Transport.TCP_PASSIVE) as one, running(Transport.TCP_PASSIVE) as other:
-        one.send_now(b"x", other.local)
-        await one.send_to(b"x", other.local)
+        one.send_now(b"x", other.base.address)
+        await one.send_to(b"x", other.base.address)
         assert one.connected_to == []
 
 
@@ -106,7 +106,7 @@ async def test_more_connections_than_allowed_are_closed_at_once() -> None:
     with trio.fail_after(5):
         async with running(Transport.TCP_PASSIVE) as passive:
             streams = [
-                await trio.open_tcp_stream("127.0.0.1", passive.local.port)
+                await trio.open_tcp_stream("127.0.0.1", passive.base.address.port)
                 for _ in range(tcp.MAX_CONNECTIONS + 1)
             ]
             with contextlib.suppress(trio.BrokenResourceError):
@@ -121,7 +121,7 @@ async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.Monk
     with trio.fail_after(5):
         async with (
             running(Transport.TCP_PASSIVE) as passive,
-            await trio.open_tcp_stream("127.0.0.1", passive.local.port) as stream,
+            await trio.open_tcp_stream("127.0.0.1", passive.base.address.port) as stream,
         ):
             await stream.send_all(b"\x00")  # a frame that never ends is no packet
             with contextlib.suppress(trio.BrokenResourceError):
@@ -131,11 +131,11 @@ async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.Monk
 async def test_a_connection_that_cannot_be_opened_is_told_of_and_may_be_tried_again() -> None:
     with trio.fail_after(5):
         async with running(Transport.TCP_PASSIVE) as passive:
-            nobody = passive.local
+            nobody = passive.base.address
         async with running(Transport.TCP_ACTIVE) as active:
             active.send_now(b"x", nobody)
             assert active.connected_to == [nobody]
-            assert await active.receive_from() == (b"", nobody)
+            assert await active.receive_from() == (None, nobody)
             await trio.testing.wait_all_tasks_blocked()
             assert active.connected_to == []
 
@@ -144,9 +144,9 @@ async def test_a_connection_that_the_peer_closes_is_told_of() -> None:
     with trio.fail_after(5):
         async with running(Transport.TCP_PASSIVE) as passive:
             async with running(Transport.TCP_ACTIVE) as active:
-                active.send_now(b"x", passive.local)
+                active.send_now(b"x", passive.base.address)
                 _, source = await passive.receive_from()
-            assert await passive.receive_from() == (b"", source)
+            assert await passive.receive_from() == (None, source)
 
 
 async def test_packets_beyond_the_queue_are_dropped_when_sent_at_once() -> None:
@@ -156,8 +156,8 @@ async def test_packets_beyond_the_queue_are_dropped_when_sent_at_once() -> None:
             running(Transport.TCP_ACTIVE) as active,
         ):
             for number in range(tcp.QUEUED_PACKETS + 10):
-                active.send_now(b"%d" % number, passive.local)
+                active.send_now(b"%d" % number, passive.base.address)
             for number in range(tcp.QUEUED_PACKETS):
                 assert (await passive.receive_from())[0] == b"%d" % number
-            active.send_now(b"next", passive.local)
+            active.send_now(b"next", passive.base.address)
             assert (await passive.receive_from())[0] == b"next"

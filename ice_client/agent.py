@@ -1,0 +1,393 @@
+"""The ICE agent of trio's users: `open_ice_agent` and what it gives."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+
+import attrs
+import structlog
+import trio
+
+from ice_client.broadcast import Subscription
+from ice_client.candidate_log import LocalCandidates
+from ice_client.core import (
+    AgentCounters,
+    AgentState,
+    Candidate,
+    Credentials,
+    Event,
+    IceAgent,
+    PairStatistics,
+    Role,
+    SelectedPair,
+    StateChanged,
+    parse_candidate,
+)
+from ice_client.errors import AgentClosedError, IceError
+from ice_client.gathering import Gatherer, ServerFailure
+from ice_client.interfaces import local_addresses
+from ice_client.mdns import Mdns, is_mdns_name, open_mdns
+from ice_client.options import AgentOptions
+from ice_client.server import IceServer
+from ice_client.session import Session, Traffic
+from ice_client.turn.background import background_tasks
+
+MAX_RESOLVING = 32
+"""Remote candidates whose names are being asked for at a time."""
+
+_log = structlog.get_logger("ice_client.agent")
+
+
+@attrs.frozen(slots=True)
+class PairStats:
+    """A pair's checks, and the application's traffic on it."""
+
+    checks: PairStatistics
+    traffic: Traffic
+
+
+@attrs.frozen(slots=True)
+class AgentStats:
+    """An agent at a moment.
+
+    Attributes:
+        pairs: in order of priority, of all streams.
+        counters: input that was dropped.
+        packets_dropped: by (stream, component), what `receive` was called too late for.
+
+    """
+
+    pairs: tuple[PairStats, ...]
+    counters: AgentCounters
+    packets_dropped: dict[tuple[int, int], int]
+
+
+class States:
+    """An async iterator over states; made by `Agent.states`."""
+
+    def __init__(self, first: AgentState, events: Subscription[Event]) -> None:
+        self._first: AgentState | None = first
+        self._events = events
+
+    def __aiter__(self) -> States:
+        return self
+
+    async def __anext__(self) -> AgentState:
+        if self._first is not None:
+            await trio.lowlevel.checkpoint()
+            state, self._first = self._first, None
+            return state
+        async for event in self._events:
+            if isinstance(event, StateChanged):
+                return event.state
+        raise StopAsyncIteration
+
+
+class Agent:
+    """An ICE session. Made by `open_ice_agent`, and closed with its block.
+
+    Streams count from 0, components from 1; most sessions have one of each.
+    """
+
+    def __init__(
+        self, core: IceAgent, options: AgentOptions, nursery: trio.Nursery, mdns: Mdns | None
+    ) -> None:
+        components = [
+            (stream, component)
+            for stream, count in enumerate(options.settings.components)
+            for component in range(1, count + 1)
+        ]
+        self._core = core
+        self._components = components
+        self._session = Session(core, components, nursery)
+        self._gatherer = Gatherer(self._session, options, components, mdns)
+        self._nursery = nursery
+        self._mdns = mdns
+        self._mdns_asked = trio.Event()
+        self._mdns_ready = trio.Event()
+        self._interfaces = options.interfaces
+        self._resolving = 0
+        self._remote_ended = False
+        self._generation = 0
+
+    # Signalling
+
+    @property
+    def role(self) -> Role:
+        """Controlling or controlled; a conflict may have changed it."""
+        return self._core.role
+
+    @property
+    def local_credentials(self) -> Credentials:
+        """What to tell the peer: user name fragment and password of this generation."""
+        return self._core.local_credentials
+
+    def local_candidates(self) -> LocalCandidates:
+        """Return an async iterator over this generation's candidates, from the first one on.
+
+        It ends when gathering has: that is the time to tell end-of-candidates (RFC 8838 §13).
+        With `AgentOptions.continual` it ends with the generation or the agent alone. Write them
+        for the peer with `ice_client.format_candidate`.
+        """
+        return LocalCandidates(self._gatherer.log)
+
+    @property
+    def gathered(self) -> tuple[Candidate, ...]:
+        """The candidates that were gathered so far in this generation."""
+        return tuple(self._gatherer.log.candidates)
+
+    @property
+    def server_failures(self) -> tuple[ServerFailure, ...]:
+        """The servers that gave nothing, and why."""
+        return tuple(self._gatherer.failures)
+
+    def set_remote_credentials(
+        self,
+        credentials: Credentials,
+        *,
+        lite: bool = False,
+        renomination: bool = False,
+    ) -> None:
+        """Start checks with what the peer told; see `IceAgent.set_remote_credentials`.
+
+        Raises:
+            AgentClosedError: the agent's block was left.
+
+        """
+        self._check_open()
+        self._core.set_remote_credentials(
+            credentials, trio.current_time(), lite=lite, renomination=renomination
+        )
+        self._session.flush()
+
+    async def add_remote_candidate(
+        self, candidate: Candidate | str | None, stream: int = 0
+    ) -> bool:
+        """Take one of the peer's candidates, or None for end-of-candidates.
+
+        A name under `.local` is asked for on the link, in the background (RFC 6762); other host
+        names are not used, as a peer could have us ask for any name (RFC 8839 §5.1).
+
+        Returns:
+            Whether it is of use, as far as that is known yet.
+
+        Raises:
+            CandidateError: the text is no candidate, or of a kind that is not known. RFC 8839
+                §5.1 has it ignored.
+            ValueError: there is no such stream or component.
+            AgentClosedError: the agent's block was left.
+
+        """
+        await trio.lowlevel.checkpoint()
+        self._check_open()
+        if candidate is None:
+            self._remote_ended = True
+            self._end_remote_candidates()
+            return True
+        if isinstance(candidate, str):
+            candidate = parse_candidate(candidate)
+        if not candidate.needs_resolution:
+            return self._add_remote(candidate, stream)
+        if not is_mdns_name(candidate.host_name or "") or self._resolving >= MAX_RESOLVING:
+            return False
+        self._resolving += 1
+        self._nursery.start_soon(self._resolve, candidate, stream, self._generation)
+        return True
+
+    async def restart(self) -> None:
+        """Begin a new generation: new credentials, candidates told anew (RFC 8445 §9).
+
+        Tell the peer `local_credentials` and `local_candidates` again, and give its new ones.
+        The selected pairs stay in use until the new generation has its own.
+
+        Raises:
+            AgentClosedError: the agent's block was left.
+
+        """
+        self._check_open()
+        self._generation += 1
+        self._remote_ended = False
+        self._core.restart(Credentials.generate(secrets.token_bytes), trio.current_time())
+        self._session.flush()
+        await self._gatherer.restart()
+
+    def _add_remote(self, candidate: Candidate, stream: int) -> bool:
+        used = self._core.add_remote_candidate(candidate, trio.current_time(), stream)
+        if used:
+            self._session.permit(candidate, stream)
+        self._session.flush()
+        return used
+
+    async def _resolve(self, candidate: Candidate, stream: int, generation: int) -> None:
+        try:
+            mdns = await self._get_mdns()
+            addresses = await mdns.resolve(candidate.host_name or "") if mdns else ()
+            # draft-ietf-mmusic-mdns-ice-candidates §3.2.2: exactly one address, or ignored.
+            if generation == self._generation and len(addresses) == 1:
+                self._add_remote(candidate.resolved(addresses[0]), stream)
+        except IceError as error:
+            _log.debug("name-not-resolved", name=candidate.host_name, reason=str(error))
+        finally:
+            self._resolving -= 1
+            self._end_remote_candidates()
+
+    def _end_remote_candidates(self) -> None:
+        # A candidate whose name is being asked for is still to come.
+        if self._remote_ended and not self._resolving and not self._session.is_closed:
+            self._core.end_of_remote_candidates(trio.current_time())
+            self._session.flush()
+
+    # State
+
+    @property
+    def state(self) -> AgentState:
+        """Where the agent is."""
+        return self._core.state
+
+    def states(self) -> States:
+        """Return an async iterator over the agent's states, beginning with the current one.
+
+        It ends after `CLOSED`, when the block is left.
+        """
+        return States(self._core.state, self._session.events.subscribe())
+
+    def events(self) -> Subscription[Event]:
+        """Return an async iterator over all that happens from now on: see `ice_client.core`.
+
+        A reader that falls far behind loses the oldest.
+        """
+        return self._session.events.subscribe()
+
+    async def connected(self) -> None:
+        """Return once every component has a selected pair.
+
+        Raises:
+            ConnectError: the agent failed instead.
+            AgentClosedError: its block was left.
+
+        """
+        await self._session.wait_connected()
+
+    @property
+    def selected_pair(self) -> SelectedPair | None:
+        """The first component's selected pair, or None."""
+        return self.selected_pair_of()
+
+    def selected_pair_of(self, component: int = 1, stream: int = 0) -> SelectedPair | None:
+        """Return a component's selected pair, or None."""
+        return self._core.selected_pair(component, stream)
+
+    def stats(self) -> AgentStats:
+        """Return what was counted, of every pair."""
+        pairs = [
+            PairStats(pair, self._session.traffic(pair.local.base, pair.remote.address))
+            for pair in self._core.pair_statistics()
+        ]
+        dropped = {each: self._session.dropped(each[1], each[0]) for each in self._components}
+        return AgentStats(tuple(pairs), attrs.evolve(self._core.counters), dropped)
+
+    # Data
+
+    async def send(self, data: bytes, component: int = 1, stream: int = 0) -> None:
+        """Send a packet on the selected pair, or the best valid one before. Runs per packet.
+
+        Raises:
+            NotConnectedError: no pair may be sent on, yet or any more.
+            AgentClosedError: the agent's block was left.
+            IceError: the packet is too long for the pair's transport.
+
+        """
+        await self._session.send(data, component, stream)
+
+    async def receive(self, component: int = 1, stream: int = 0) -> bytes:
+        """Return the next packet of the peer's. Runs per packet.
+
+        Raises:
+            AgentClosedError: the agent's block was left.
+
+        """
+        return await self._session.receive(component, stream)
+
+    def _check_open(self) -> None:
+        if self._session.is_closed:
+            raise AgentClosedError("the agent is closed")
+
+    # Tasks
+
+    async def run(self) -> None:
+        """Gather and keep time until cancelled; `open_ice_agent` runs it."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._session.keep_time)
+            nursery.start_soon(self._gatherer.run)
+            if self._mdns is None:
+                nursery.start_soon(self._speak_mdns)
+
+    async def _get_mdns(self) -> Mdns | None:
+        if self._mdns is None:
+            self._mdns_asked.set()
+            await self._mdns_ready.wait()
+        return self._mdns
+
+    async def _speak_mdns(self) -> None:
+        """Open mDNS when it is first asked for: most agents never do."""
+        await self._mdns_asked.wait()
+        try:
+            async with open_mdns(await local_addresses(self._interfaces)) as self._mdns:
+                self._mdns_ready.set()
+                await trio.sleep_forever()
+        except IceError as error:
+            _log.debug("no-mdns", reason=str(error))
+        finally:
+            self._mdns_ready.set()
+
+    def close(self) -> None:
+        """End it; leaving `open_ice_agent`'s block does."""
+        self._session.close()
+        self._gatherer.log.end()
+
+
+@contextlib.asynccontextmanager
+async def open_ice_agent(
+    servers: Sequence[IceServer] = (),
+    *,
+    controlling: bool,
+    options: AgentOptions | None = None,
+    credentials: Credentials | None = None,
+    mdns: Mdns | None = None,
+) -> AsyncIterator[Agent]:
+    """Gather candidates and connect, for the length of the block.
+
+    Leaving it, or being cancelled in it, closes every socket and deletes every allocation.
+
+    Args:
+        servers: STUN and TURN servers, beside those of `options`.
+        controlling: whether this side nominates: usually who sent the offer.
+        options: what and how to gather.
+        credentials: ours, where they are agreed upon in advance; else random ones are made.
+        mdns: one for all agents of a program; else each opens its own when it needs one.
+
+    Yields:
+        The agent, which gathers already.
+
+    """
+    options = options or AgentOptions()
+    options = attrs.evolve(options, servers=[*servers, *options.servers])
+    core = IceAgent(
+        Role.CONTROLLING if controlling else Role.CONTROLLED,
+        credentials or Credentials.generate(secrets.token_bytes),
+        secrets.token_bytes,
+        options.settings,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        if mdns is None and options.mdns:
+            addresses = await local_addresses(options.interfaces)
+            mdns = await stack.enter_async_context(open_mdns(addresses))
+        nursery = await stack.enter_async_context(background_tasks())
+        agent = Agent(core, options, nursery, mdns)
+        nursery.start_soon(agent.run)
+        try:
+            yield agent
+        finally:
+            agent.close()

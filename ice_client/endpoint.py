@@ -1,0 +1,179 @@
+"""What an agent's packets go out of and come in through: one endpoint for each base.
+
+`UdpEndpoint` is here, TCP's is in `ice_client.tcp`, a TURN server's in `ice_client.relay_endpoint`.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import attrs
+import trio
+
+from ice_client.core import Base
+from stun import Address, Family
+
+Received = tuple[bytes | None, Address]
+"""A packet and who sent it; None: that address cannot be reached (any more)."""
+
+_LARGEST_DATAGRAM = 0x10000
+_UNREACHABLE = frozenset(
+    {
+        errno.ENETUNREACH,
+        errno.EHOSTUNREACH,
+        errno.EAFNOSUPPORT,
+        errno.EADDRNOTAVAIL,  # the address was taken from the interface
+        errno.EINVAL,  # from loopback to elsewhere
+        errno.EACCES,  # a broadcast address
+    }
+)
+
+
+class Endpoint(abc.ABC):
+    """A socket, or what acts as one. All of it is used in one trio loop.
+
+    Attributes:
+        base: what the agent's core calls it.
+
+    """
+
+    base: Base
+
+    @abc.abstractmethod
+    def send_now(self, data: bytes, remote: Address) -> bool:
+        """Send a packet, or drop it if that would take waiting; the agent's checks go this way.
+
+        Returns:
+            False if it is known that the address cannot be reached from here.
+
+        """
+
+    @abc.abstractmethod
+    async def send_to(self, data: bytes, remote: Address) -> None:
+        """Send a packet, waiting for room; one that cannot be sent is lost, as on any network.
+
+        Raises:
+            IceError: it is too long.
+
+        """
+
+    @abc.abstractmethod
+    async def receive_from(self) -> Received:
+        """Return the next packet and its sender; see `Received`.
+
+        Raises:
+            IceError: the endpoint is no more; nothing will come.
+
+        """
+
+    async def serve(self) -> None:
+        """Do what runs beside sending and receiving, until cancelled."""
+        await trio.sleep_forever()
+
+    def permit(self, remote: Address) -> None:  # noqa: B027 - most endpoints have nothing to do
+        """Let packets from there in, where they need leave (a relay); elsewhere do nothing."""
+
+
+class UdpEndpoint(Endpoint):
+    """A bound UDP socket. Made by `udp_endpoint`."""
+
+    def __init__(self, sock: trio.socket.SocketType, bound: socket.socket) -> None:
+        self.base = Base(Address.from_sockaddr(bound.getsockname()))
+        self._sock = sock
+        self._bound = bound
+
+    def send_now(self, data: bytes, remote: Address) -> bool:
+        """See `Endpoint`. Runs per packet."""
+        try:
+            self._bound.sendto(data, self._scoped(remote).sockaddr)
+        except OSError as error:
+            return error.errno not in _UNREACHABLE
+        return True
+
+    async def send_to(self, data: bytes, remote: Address) -> None:
+        """See `Endpoint`. Runs per packet."""
+        await trio.lowlevel.checkpoint()
+        sockaddr = self._scoped(remote).sockaddr
+        while True:
+            try:
+                self._bound.sendto(data, sockaddr)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._bound)
+            except OSError:
+                return
+            else:
+                return
+
+    async def receive_from(self) -> Received:
+        """See `Endpoint`. Runs per packet."""
+        while True:
+            try:
+                data, sockaddr = await self._sock.recvfrom(_LARGEST_DATAGRAM)
+            except OSError:  # an ICMP error that some kernels report here; it names no address
+                continue
+            # A candidate's address has no zone, which would mean nothing to the other host; so
+            # a source has none either, or the two would not be equal.
+            return data, attrs.evolve(Address.from_sockaddr(sockaddr), scope=0)
+
+    def _scoped(self, remote: Address) -> Address:
+        scope = self.base.address.scope
+        return attrs.evolve(remote, scope=scope) if scope else remote
+
+
+def bound_socket(kind: socket.SocketKind, local: Address, *, shared: bool = False) -> socket.socket:
+    """Return a non-blocking socket of the address's family, bound to it.
+
+    Args:
+        kind: SOCK_DGRAM or SOCK_STREAM.
+        local: the address; port 0 for any.
+        shared: let other sockets that ask for it as well have the same port.
+
+    Raises:
+        OSError: it can't be had.
+
+    """
+    family = socket.AF_INET if local.family is Family.IPV4 else socket.AF_INET6
+    sock = socket.socket(family, kind)
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(local.sockaddr)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+@contextlib.contextmanager
+def udp_endpoint(local: Address) -> Iterator[UdpEndpoint]:
+    """Bind a UDP socket for the length of the block.
+
+    Raises:
+        OSError: the address can't be bound.
+
+    """
+    bound = bound_socket(socket.SOCK_DGRAM, local)
+    with trio.socket.from_stdlib_socket(bound) as sock:
+        yield UdpEndpoint(sock, bound)
+
+
+def source_towards(remote: Address) -> Address | None:
+    """Return the address that the kernel would send from (port 0), or None without a route.
+
+    Connecting UDP sends nothing.
+    """
+    family = socket.AF_INET if remote.family is Family.IPV4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(remote.with_port(9).sockaddr)
+            return Address.from_sockaddr(probe.getsockname()).with_port(0)
+    except OSError:
+        return None

@@ -1,0 +1,306 @@
+"""Runs one core agent over its endpoints: packets in, packets out, one timer.
+
+All cleverness is in `ice_client.core`; this hands it what arrives and what time it is, does what
+it says, and keeps the application's packets until they are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import attrs
+import structlog
+import trio
+
+from ice_client.binding_queries import BindingQueries
+from ice_client.broadcast import Broadcast
+from ice_client.core import AgentState, Base, Candidate, Event, IceAgent, Transmit
+from ice_client.endpoint import Endpoint
+from ice_client.errors import AgentClosedError, ConnectError, IceError, NotConnectedError
+from stun import Address
+from stun.demultiplex import PacketKind, packet_kind
+
+RECEIVE_QUEUE = 1024
+"""Packets of the application's kept for each component; more are dropped and counted."""
+MAX_TRAFFIC_ROWS = 256
+"""Pairs whose traffic is counted: more than a core has at a time, less than without an end."""
+
+_log = structlog.get_logger("ice_client.session")
+
+
+@attrs.define(slots=True)
+class Traffic:
+    """What the application sent and received on one pair; STUN is not counted."""
+
+    packets_sent: int = 0
+    bytes_sent: int = 0
+    packets_received: int = 0
+    bytes_received: int = 0
+
+
+@attrs.define(slots=True, eq=False)
+class _Attached:
+    endpoint: Endpoint
+    component: tuple[int, int]
+    scope: trio.CancelScope
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+
+class _Inbox:
+    """One component's packets, for `receive`."""
+
+    def __init__(self) -> None:
+        self.packets: deque[bytes] = deque()
+        self.dropped = 0
+        self._news = trio.Event()
+
+    def put(self, data: bytes) -> None:
+        if len(self.packets) >= RECEIVE_QUEUE:
+            self.dropped += 1
+            return
+        self.packets.append(data)
+        self._news.set()
+
+    def wake(self) -> None:
+        self._news.set()
+
+    async def wait(self) -> None:
+        if self._news.is_set():
+            self._news = trio.Event()
+        await self._news.wait()
+
+
+class Session:
+    """One core, its endpoints and its time.
+
+    Args:
+        core: the agent that decides.
+        components: its (stream, component) pairs.
+        nursery: where the endpoints' tasks run; its end ends them.
+
+    Attributes:
+        core: the agent that decides; whoever calls it calls `flush` after.
+        events: what the core tells, except for what to send.
+        queries: Binding requests to servers.
+
+    """
+
+    def __init__(
+        self, core: IceAgent, components: list[tuple[int, int]], nursery: trio.Nursery
+    ) -> None:
+        self.core = core
+        self.events: Broadcast[Event] = Broadcast()
+        self.queries = BindingQueries()
+        self.is_closed = False
+        self._nursery = nursery
+        self._attached: dict[Base, _Attached] = {}
+        self._inboxes = {component: _Inbox() for component in components}
+        self._traffic: dict[tuple[Base, Address], Traffic] = {}
+        self._changed = trio.Event()
+        self._timer_moved = trio.Event()
+        self._deadline = math.inf
+        self._wakes_at = math.inf
+
+    # Endpoints
+
+    def attach(self, endpoint: Endpoint, component: int, stream: int) -> trio.Event:
+        """Receive from an endpoint, on which candidates of that component are based.
+
+        Returns:
+            An event that is set when nothing more will come from it.
+
+        """
+        attached = _Attached(endpoint, (stream, component), trio.CancelScope())
+        self._attached[endpoint.base] = attached
+        for candidate in self.core.remote_candidates(stream):
+            if candidate.component == component:
+                endpoint.permit(candidate.address)
+        self._nursery.start_soon(self._run, attached)
+        return attached.ended
+
+    def detach(self, base: Base) -> None:
+        """Forget an endpoint and every pair of it; its owner closes it."""
+        attached = self._attached.pop(base, None)
+        if attached is not None:
+            attached.scope.cancel()
+            attached.ended.set()
+            self.core.remove_local_base(base, trio.current_time())
+            self.flush()
+
+    def permit(self, candidate: Candidate, stream: int) -> None:
+        """Let a remote candidate's packets in at every relay, before the first check goes out.
+
+        Otherwise the peer's checks would be dropped at the relay until ours have gone out, and
+        two agents that use relays alone would lose a retransmission timeout by it.
+        """
+        for attached in self._attached.values():
+            if attached.component == (stream, candidate.component):
+                attached.endpoint.permit(candidate.address)
+
+    async def _run(self, attached: _Attached) -> None:
+        with attached.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(attached.endpoint.serve)
+                await self._receive(attached.endpoint, self._inboxes[attached.component])
+                nursery.cancel_scope.cancel()
+        # Ended by itself: its allocation is gone, for one. Pairs of it are of no use.
+        if self._attached.get(attached.endpoint.base) is attached:
+            self.detach(attached.endpoint.base)
+
+    async def _receive(self, endpoint: Endpoint, inbox: _Inbox) -> None:
+        base = endpoint.base
+        while True:
+            try:
+                data, source = await endpoint.receive_from()
+            except IceError as error:
+                _log.debug("endpoint-ended", base=str(base), reason=str(error))
+                return
+            self._take(data, source, base, inbox)
+
+    def _take(self, data: bytes | None, source: Address, base: Base, inbox: _Inbox) -> None:
+        """Give a packet to whom it is for. Runs per packet."""
+        now = trio.current_time()
+        if data is None:
+            self.core.transport_failed(base, source, now)
+            self.flush()
+        elif packet_kind(data) is PacketKind.STUN:
+            if not self.queries.receive(data, source):
+                if not self.core.receive(data, base, source, now):
+                    self._deliver(data, source, base, inbox)
+                self.flush()
+        else:
+            self._deliver(data, source, base, inbox)
+
+    def _deliver(self, data: bytes, source: Address, base: Base, inbox: _Inbox) -> None:
+        # RFC 8445 §12.2, §19.3: nothing from where no check has succeeded.
+        if self.core.is_valid_source(base, source):
+            traffic = self._traffic_on(base, source)
+            traffic.packets_received += 1
+            traffic.bytes_received += len(data)
+            inbox.put(data)
+
+    # Time and outputs
+
+    async def keep_time(self) -> None:
+        """Wake the core at its deadlines, until cancelled."""
+        while True:
+            self._timer_moved = trio.Event()
+            self._wakes_at = self._deadline
+            with trio.move_on_at(self._wakes_at):
+                await self._timer_moved.wait()
+            if trio.current_time() >= self._deadline:
+                self.core.on_deadline(trio.current_time())
+                self.flush()
+
+    def flush(self) -> None:
+        """Do what the core has put out; to be called after every call to it."""
+        changed = False
+        while outputs := self.core.take_outputs():
+            for output in outputs:
+                if isinstance(output, Transmit):
+                    self._transmit(output)
+                else:
+                    changed = True
+                    self.events.publish(output)
+        deadline = self.core.next_deadline()
+        self._deadline = math.inf if deadline is None else deadline
+        if self._deadline < self._wakes_at:  # waking too early costs less than moving each time
+            self._timer_moved.set()
+        if changed:
+            self._wake()
+
+    def _transmit(self, transmit: Transmit) -> None:
+        attached = self._attached.get(transmit.base)
+        if attached is None or attached.endpoint.send_now(transmit.data, transmit.destination):
+            return
+        # RFC 8445 §7.2.5.2.2 would end the pair. A pair that worked may work again when a route
+        # is back; consent finds out (RFC 7675), and gives it the time for that.
+        if not self.core.is_valid_source(transmit.base, transmit.destination):
+            now = trio.current_time()
+            self.core.transport_failed(transmit.base, transmit.destination, now)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # The application
+
+    async def wait_connected(self) -> None:
+        """Return once every component has a selected pair.
+
+        Raises:
+            ConnectError: the agent failed instead.
+            AgentClosedError: its block was left.
+
+        """
+        await trio.lowlevel.checkpoint()
+        while self.core.state not in {AgentState.CONNECTED, AgentState.COMPLETED}:
+            self._check_open()
+            if self.core.state is AgentState.FAILED:
+                raise ConnectError("no candidate pair works, or consent was lost")
+            await self._changed.wait()
+
+    async def send(self, data: bytes, component: int, stream: int) -> None:
+        """Send on the selected pair. Runs per packet.
+
+        Raises:
+            NotConnectedError: no pair may be sent on.
+            AgentClosedError: the agent's block was left.
+            IceError: the packet is too long.
+
+        """
+        self._check_open()
+        pair = self.core.send_pair(component, stream)
+        attached = self._attached.get(pair.base) if pair else None
+        if pair is None or attached is None:
+            raise NotConnectedError(f"component {component} has no pair to send on")
+        traffic = self._traffic_on(pair.base, pair.destination)
+        await attached.endpoint.send_to(data, pair.destination)
+        traffic.packets_sent += 1
+        traffic.bytes_sent += len(data)
+
+    async def receive(self, component: int, stream: int) -> bytes:
+        """Return the next packet that is not STUN. Runs per packet.
+
+        Raises:
+            AgentClosedError: the agent's block was left.
+
+        """
+        inbox = self._inboxes[stream, component]
+        await trio.lowlevel.checkpoint()
+        while not inbox.packets:
+            self._check_open()
+            await inbox.wait()
+        return inbox.packets.popleft()
+
+    def traffic(self, base: Base, remote: Address) -> Traffic:
+        """Return what was counted on a pair."""
+        return attrs.evolve(self._traffic.get((base, remote), Traffic()))
+
+    def dropped(self, component: int, stream: int) -> int:
+        """Return how many packets `receive` was too slow for."""
+        return self._inboxes[stream, component].dropped
+
+    def _traffic_on(self, base: Base, remote: Address) -> Traffic:
+        key = (base, remote)
+        traffic = self._traffic.get(key)
+        if traffic is None:
+            if len(self._traffic) >= MAX_TRAFFIC_ROWS:
+                self._traffic.pop(next(iter(self._traffic)))
+            traffic = self._traffic[key] = Traffic()
+        return traffic
+
+    def close(self) -> None:
+        """End it: who waits gets `AgentClosedError`."""
+        self.is_closed = True
+        self.core.close()
+        self.flush()
+        self.events.close()
+        for inbox in self._inboxes.values():
+            inbox.wake()
+        self._wake()
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise AgentClosedError("the agent is closed")
