@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import attrs
 import trio
@@ -59,7 +58,7 @@ class CheckOptions:
     """
 
     transports: tuple[Transport, ...] = ()
-    families: frozenset[Literal["ipv4", "ipv6"]] = frozenset({"ipv4", "ipv6"})
+    families: frozenset[str] = frozenset({"ipv4", "ipv6"})
     timeout: float = LINK_TIMEOUT
     name_server: NameServer | None = None
     quality: QualityOptions | None = attrs.field(factory=QualityOptions)
@@ -190,7 +189,7 @@ async def _rows(
         lookups += tuple(each for each in more if each not in lookups)
         addresses |= found
         target = attrs.evolve(target, uris=tuple(uris))
-    rows = ways(doors(target, options.transports), {k: tuple(v) for k, v in addresses.items()})
+    rows = ways(doors(target, options.transports), addresses)
     rows = [row for row in rows if row.family in options.families]
     if len(rows) > MOST_WAYS:
         raise TargetError(f"{len(rows)} ways are more than {MOST_WAYS}: give fewer URIs")

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from ice_client.check.results import (
     Finding,
+    LocalCandidate,
+    NatResult,
     Outcome,
     QualityResult,
     Report,
@@ -101,9 +103,9 @@ def _parts(report: Report) -> Iterable[RenderableType]:
     if report.tls:
         yield _lines("TLS", _tls_lines(report))
     if report.nat:
-        yield _lines("NAT", _nat_lines(report))
+        yield _lines("NAT", nat_lines(report.nat))
     if report.candidates:
-        yield _lines("Local candidates", _candidate_lines(report))
+        yield _lines("Local candidates", candidate_lines(report.candidates))
     if report.quality:
         yield quality_table(report.quality)
     if report.peers:
@@ -134,8 +136,9 @@ def _tls_lines(report: Report) -> Iterable[str]:
             yield f"  for {names} by {issuer}, {leaf.key}, {days:.0f} days left"
 
 
-def _nat_lines(report: Report) -> Iterable[str]:
-    for each in report.nat:
+def nat_lines(results: Iterable[NatResult]) -> Iterable[str]:
+    """Say what each server has shown of the NAT, a line each."""
+    for each in results:
         parts = [f"{each.local_address} → {each.mapped_address or 'no answer'} at {each.server}"]
         if each.mapping is not None:
             parts.append(f"mapping {each.mapping.value}")
@@ -156,8 +159,9 @@ def _nat_lines(report: Report) -> Iterable[str]:
         yield "; ".join(parts)
 
 
-def _candidate_lines(report: Report) -> Iterable[str]:
-    for each in report.candidates:
+def candidate_lines(candidates: Iterable[LocalCandidate]) -> Iterable[str]:
+    """Show candidates, a line each."""
+    for each in candidates:
         where = f" on {each.interface}" if each.interface else ""
         base = f" from {each.base}" if each.base and each.base != each.address else ""
         yield f"{each.type:5} {each.transport} {each.address}{base}{where}"
@@ -239,8 +243,8 @@ def to_markdown(report: Report) -> str:
     sections = (
         ("DNS", _dns_lines(report)),
         ("TLS", _tls_lines(report)),
-        ("NAT", _nat_lines(report)),
-        ("Local candidates", _candidate_lines(report)),
+        ("NAT", nat_lines(report.nat)),
+        ("Local candidates", candidate_lines(report.candidates)),
         ("Peers", _peer_lines(report)),
     )
     for title, content in sections:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -185,7 +185,7 @@ def _port_for(uri: StunUri, transport: Transport) -> int:
     return default if uri.port in {None, DEFAULT_PORT, DEFAULT_SECURE_PORT} else uri.effective_port
 
 
-def ways(knock: Iterable[Door], addresses: dict[str, Sequence[str]]) -> list[Way]:
+def ways(knock: Iterable[Door], addresses: Mapping[str, Sequence[str]]) -> list[Way]:
     """Return the rows: each door at each address of its host."""
     rows = [
         Way(door.transport, address, door.port, door.host, door.relays, door.expected)
