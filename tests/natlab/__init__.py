@@ -12,6 +12,7 @@ from tests.natlab.behaviour import (
     with_hairpinning,
 )
 from tests.natlab.impairment import Impairment
+from tests.natlab.inhabit import inhabiting
 from tests.natlab.lab import Lab, LabHost, lab
 from tests.natlab.namespace import LabError, Namespace
 from tests.natlab.nftables import MASQUERADE, MASQUERADE_RANDOM, ONLY_TCP_443, UDP_BLOCKED
@@ -41,6 +42,7 @@ __all__ = [
     "Nat",
     "PortAssignment",
     "Topology",
+    "inhabiting",
     "lab",
     "with_hairpinning",
 ]

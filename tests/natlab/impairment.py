@@ -68,7 +68,8 @@ class ImpairedLine:
             return None
         sent = now
         if with_.rate_bps:
-            waiting_bytes = max(0.0, self._idle_from - now) * with_.rate_bps / 8
+            # Whole bytes: what is left of seconds by subtraction is not exact.
+            waiting_bytes = round(max(0.0, self._idle_from - now) * with_.rate_bps / 8)
             if waiting_bytes + size_bytes > with_.queue_bytes:
                 return None
             sent = self._idle_from = max(now, self._idle_from) + size_bytes * 8 / with_.rate_bps

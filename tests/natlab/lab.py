@@ -65,7 +65,7 @@ class _Network:
 
     segment: Segment
     ipv4: ipaddress.IPv4Network
-    ipv6: ipaddress.IPv6Network
+    ipv6: ipaddress.IPv6Network | None
     parent: str | None
     _next_ipv4: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _next_ipv6: itertools.count[int] = attrs.field(factory=lambda: itertools.count(2))
@@ -74,6 +74,8 @@ class _Network:
         return self.ipv4[next(self._next_ipv4)]
 
     def take_ipv6(self) -> ipaddress.IPv6Address:
+        if self.ipv6 is None:
+            raise LabError(f"{self.segment.name}: there is no IPv6 behind a KernelRouter")
         return self.ipv6[next(self._next_ipv6)]
 
 
@@ -132,14 +134,14 @@ class Lab:
 
     def _build(self) -> None:
         self._stack.callback(self._fabric.close)
-        self._add_network(PUBLIC, PUBLIC_NETWORK, None)
+        self._add_network(PUBLIC, PUBLIC_NETWORK, None, ipv6=True)
         for box in self.topology.boxes:
             self._add_box(box)
         for host in self.topology.hosts:
             self._add_host(host)
         self._fabric.start()
 
-    def _add_network(self, name: str, ipv4: str, parent: str | None) -> _Network:
+    def _add_network(self, name: str, ipv4: str, parent: str | None, *, ipv6: bool) -> _Network:
         if name in self._networks:
             raise LabError(f"two networks are named {name!r}")
         index = len(self._networks)
@@ -147,7 +149,7 @@ class Lab:
         self._networks[name] = network = _Network(
             Segment(self._fabric, name),
             ipaddress.IPv4Network(ipv4 or f"192.168.{index}.0/24"),
-            ipaddress.IPv6Network((int(prefixes) + (index << 64), 64)),
+            ipaddress.IPv6Network((int(prefixes) + (index << 64), 64)) if ipv6 else None,
             parent,
         )
         return network
@@ -159,7 +161,8 @@ class Lab:
 
     def _add_box(self, box: Box) -> None:
         outside = self._network(box.on)
-        inside = self._add_network(box.name, box.network, box.on)
+        ipv6 = not isinstance(box, KernelRouter) and outside.ipv6 is not None
+        inside = self._add_network(box.name, box.network, box.on, ipv6=ipv6)
         address = outside.take_ipv4()
         self._outside[box.name] = str(address)
         if isinstance(box, KernelRouter):
@@ -171,15 +174,17 @@ class Lab:
         inside.take_ipv4()
         self._nats[box.name] = router
         self._lines[box.name] = router.outer
-        # Towards its /64 from everywhere above.
-        way, network = router.outer, outside
-        prefix = inside.ipv6.network_address.packed[:8]
+        if inside.ipv6 is not None:
+            self._route(inside.ipv6.network_address.packed[:8], box.on, router.outer)
+
+    def _route(self, prefix: bytes, name: str, way: Attachment) -> None:
+        """Make a /64 known on a network and on all those above it."""
         while True:
+            network = self._network(name)
             network.segment.routes[prefix] = way
             if network.parent is None:
                 return
-            way = self._nats[network.segment.name].outer
-            network = self._network(network.parent)
+            way, name = self._nats[name].outer, network.parent
 
     def _add_kernel_router(
         self,

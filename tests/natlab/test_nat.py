@@ -67,6 +67,7 @@ TOPOLOGY = Topology(
         Host("laptop", on="home", ipv6=True),
         Host("printer", on="home"),
         Host("desktop", on="other home"),
+        Host("behind both", on="nat in linux"),
         Host("phone", on="mobile", addresses=0, ipv6=True),
     ),
     boxes=(
@@ -76,6 +77,7 @@ TOPOLOGY = Topology(
         # Two customers of one carrier who both use the network that half the world uses.
         Nat("home", FULL_CONE, on="carrier", network="192.168.1.0/24"),
         Nat("other home", FULL_CONE, on="carrier", network="192.168.1.0/24"),
+        Nat("nat in linux", FULL_CONE, on="linux"),
         Nat("mobile", PORT_RESTRICTED, nat64=True),
     ),
 )
@@ -229,6 +231,15 @@ def test_double_nat_shows_the_carriers_address(net: Lab, sockets: Sockets) -> No
     assert net.outside_address("home").startswith("100.64.")
     server.sendto(b"back", (net.outside_address("carrier"), PORT))
     assert client.recv(100) == b"back"
+
+
+def test_nat_behind_linux_is_port_restricted_as_linux_is(net: Lab, sockets: Sockets) -> None:
+    client, server, stranger = sockets("behind both", PORT), sockets("server"), sockets("stranger")
+    outside = seen_from(server, client)
+    assert outside[0] == net.outside_address("linux")
+    stranger.sendto(b"stranger", outside)
+    server.sendto(b"server", outside)
+    assert client.recv(100) == b"server"
 
 
 def test_homes_of_one_carrier_meet_by_its_hairpin_though_their_addresses_are_the_same(

@@ -14,7 +14,7 @@ import attrs
 from tests.natlab.behaviour import Behaviour, PortAssignment
 from tests.natlab.packet import Endpoint
 
-_LOWEST_PORT, _HIGHEST_PORT = 1024, 65_535
+_PORTS = range(1024, 65_536)
 
 
 @attrs.define(slots=True)
@@ -46,11 +46,13 @@ class TranslationTable:
     Args:
         behaviour: what it does.
         seed: of random ports, so that a run repeats.
+        ports: those it has.
 
     """
 
     behaviour: Behaviour
     seed: int = 0
+    ports: range = _PORTS
     _by_inside: dict[tuple[int, Endpoint, Hashable], Mapping] = attrs.field(factory=dict)
     _by_port: dict[tuple[int, int], Mapping] = attrs.field(factory=dict)
     _retired: set[tuple[int, int]] = attrs.field(factory=set)
@@ -117,11 +119,10 @@ class TranslationTable:
         self._by_port.pop((mapping.protocol, mapping.port), None)
 
     def _free_port(self, protocol: int, wanted: int, now: float) -> int | None:
-        span = _HIGHEST_PORT - _LOWEST_PORT + 1
         if self.behaviour.ports is PortAssignment.RANDOM:
-            wanted = self._random.randint(_LOWEST_PORT, _HIGHEST_PORT)
-        for step in range(span):
-            port = (wanted - _LOWEST_PORT + step) % span + _LOWEST_PORT
+            wanted = self._random.choice(self.ports)
+        for step in range(len(self.ports)):
+            port = self.ports[(wanted - self.ports.start + step) % len(self.ports)]
             if (protocol, port) in self._retired:
                 continue
             mapping = self._by_port.get((protocol, port))
