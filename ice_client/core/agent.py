@@ -147,8 +147,9 @@ class IceAgent:
             raise ValueError("the peer's credentials change with a restart only (RFC 8445 §9)")
         if previous is not None and previous.remote_credentials == credentials:
             raise ValueError("a restart needs new credentials of the peer too (RFC 8445 §9)")
-        # RFC 8445 §6.1.1: facing a lite agent, the full one is controlling.
-        if lite and not self._context.settings.lite and not self._context.is_controlling:
+        # RFC 8445 §6.1.1: of a full and a lite agent the full one is controlling.
+        ours = self._context.settings.lite
+        if lite != ours and self._context.is_controlling == ours:
             self._context.switch_role()
             current.compute_priorities()
         current.set_remote_credentials(credentials, now, lite=lite, renomination=renomination)

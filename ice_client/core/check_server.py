@@ -106,13 +106,13 @@ class CheckServer:
     def _is_conflict(self, message: Message, generation: Generation) -> bool:
         """Settle a role conflict; return whether the peer has to switch (RFC 8445 §7.3.1.1)."""
         context = self._context
+        # A lite agent cannot nominate, so a full one has no role but controlling (§6.1.1).
+        if context.settings.lite:
+            return message.has(attributes.ICE_CONTROLLED)
         same = attributes.ICE_CONTROLLING if context.is_controlling else attributes.ICE_CONTROLLED
         theirs = message.get(same)
         if theirs is None:
             return False
-        # A lite agent cannot nominate, so it has no role but this to take (§6.1.1).
-        if context.settings.lite:
-            return True
         wins = context.tie_breaker >= theirs
         if wins == context.is_controlling:
             return True

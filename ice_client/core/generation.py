@@ -350,10 +350,11 @@ class Generation:
             return
         pair.requests_received += 1
         pair.responses_sent += 1
-        nominates = request.use_candidate and not self._context.is_controlling
+        lite = self._context.settings.lite
+        nominates = request.use_candidate and (lite or not self._context.is_controlling)
         if nominates and self._context.settings.renomination:
             pair.nomination = max(pair.nomination, request.nomination)
-        if self._context.settings.lite:
+        if lite:
             self._on_request_to_lite(pair, nominates, now)
         elif pair.is_valid:
             if nominates:
@@ -364,6 +365,7 @@ class Generation:
 
     def _on_request_to_lite(self, pair: CandidatePair, nominates: bool, now: float) -> None:
         pair.last_response_at = now
+        pair.state = PairState.SUCCEEDED  # there is no check of ours to come
         if nominates:
             self._validate(pair, pair.local, now)
             self.selection.nominate(pair, now)

@@ -133,6 +133,8 @@ class Selection:
     def _lose(self, pair: CandidatePair, now: float) -> None:
         key = pair.component_key
         self.drop(key)
+        if self.client is not None:
+            self.client.forget(pair)
         announced = self._context.selected.get(key)
         if announced is not None and (announced.base, announced.destination) == pair.key:
             del self._context.selected[key]

@@ -99,8 +99,8 @@ class Peer:
 
         A generation's sockets are used again by the next one.
         """
-        if not self._candidates:
-            self._make_candidates()
+        self._candidates.clear()  # a NAT may have given its address for a socket anew
+        self._make_candidates()
         agent = self.agent
         generation = agent.local_credentials
         last = 0.0
@@ -167,9 +167,10 @@ class Peer:
         if self._has_relay and not self._settings.lite:
             relayed = Address.parse(f"198.51.100.{10 + self._number}", port)
             base = Base(relayed)
-            self._relays[base] = Relay(
-                self.network, relayed, lambda data, source: self._arrived(data, base, source)
-            )
+            if base not in self._relays:
+                self._relays[base] = Relay(
+                    self.network, relayed, lambda data, source: self._arrived(data, base, source)
+                )
             add(CandidateType.RELAYED, relayed)
         for extra in range(1, self._hosts):
             preference = 65535 - extra
