@@ -7,23 +7,24 @@ which `Done` or `Failed` come back with.
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
+from ice_client.turn.allocation import (
+    AllocatePurpose,
+    AllocationKeeper,
+    ClientState,
+    RefreshPurpose,
+)
 from ice_client.turn.authentication import Authenticator
 from ice_client.turn.channels import ChannelPurpose, Channels
 from ice_client.turn.deadlines import Deadlines
 from ice_client.turn.errors import (
     AllocationMismatchError,
-    LinkError,
     MalformedResponseError,
-    RedirectedError,
     RelayClosedError,
-    ResponseError,
-    TransactionTimeoutError,
     TurnClientError,
 )
 from ice_client.turn.exchanges import DEFAULT_TIMING, Exchanges, Outcome, Request
@@ -38,36 +39,12 @@ from ice_client.turn.outputs import (
     IcmpReceived,
     Output,
 )
-from ice_client.turn.permissions import REFRESH_MARGIN, PermissionPurpose, Permissions
-from stun import Address, DecodeError, ErrorCode, Message, MessageClass, Method, RawAttribute
+from ice_client.turn.permissions import PermissionPurpose, Permissions
+from stun import Address, DecodeError, Message, MessageClass, Method, RawAttribute
 from stun import attributes as a
 from stun.channel_data import CHANNEL_DATA_HEADER_SIZE, ChannelData
 from stun.constants import TRANSACTION_ID_SIZE
 from stun.transaction import Timing
-
-_SHORTEST_RETRY = 5.0
-"""Seconds from a refused Refresh to the next."""
-
-
-class ClientState(enum.Enum):
-    """Where the allocation is."""
-
-    IDLE = "idle"
-    ALLOCATING = "allocating"
-    ALLOCATED = "allocated"
-    CLOSED = "closed"
-
-
-@attrs.frozen(slots=True)
-class _AllocatePurpose:
-    operation: int
-
-
-@attrs.frozen(slots=True)
-class _RefreshPurpose:
-    operation: int | None
-    deletes: bool = False
-    moves: bool = False
 
 
 @attrs.frozen(slots=True)
@@ -87,8 +64,6 @@ class TurnClient:
         automatic_channels: bind a channel to each peer that is sent to.
 
     Attributes:
-        state: see `ClientState`.
-        allocation: once there is one.
         dropped: what came and was not understood or not expected, counted.
 
     """
@@ -103,10 +78,7 @@ class TurnClient:
         timing: Timing = DEFAULT_TIMING,
         automatic_channels: bool = True,
     ) -> None:
-        self.state = ClientState.IDLE
-        self.allocation: Allocation | None = None
         self.dropped = 0
-        self._options = options
         self._random_bytes = random_bytes
         self._reliable = reliable
         self._automatic_channels = automatic_channels
@@ -122,11 +94,23 @@ class TurnClient:
         )
         self._permissions = Permissions(self._start, self._deadlines, self._outputs)
         self._channels = Channels(self._start, self._permissions, self._deadlines, self._outputs)
+        self._keeper = AllocationKeeper(
+            options, self._start, self._deadlines, self._outputs, self._lose
+        )
         self._operations = 0
-        self._expires_at = 0.0
-        self._ticket: bytes | None = None
+        self._lost = False
 
     # Operations
+
+    @property
+    def state(self) -> ClientState:
+        """Where the allocation is."""
+        return self._keeper.state
+
+    @property
+    def allocation(self) -> Allocation | None:
+        """What the server granted, once it has."""
+        return self._keeper.allocation
 
     def allocate(self, now: float) -> int:
         """Ask for the allocation; `Done` has the `Allocation`.
@@ -134,25 +118,28 @@ class TurnClient:
         Fails with a `ResponseError` of the class of its code, `RedirectedError` for 300 among
         them.
         """
-        if self.state is not ClientState.IDLE:
-            raise RuntimeError("a client allocates once")
-        self.state = ClientState.ALLOCATING
         operation = self._new_operation()
-        attributes = self._options.attributes()
-        self._start(Method.ALLOCATE, lambda _: attributes, _AllocatePurpose(operation), now)
+        self._keeper.allocate(operation, now)
         return operation
 
     def refresh(self, now: float, lifetime: int | None = None) -> int:
-        """Refresh the allocation now; `lifetime` in seconds, None for what was asked before."""
-        return self._refresh(self._new_operation(), lifetime or self._options.lifetime, now)
+        """Refresh the allocation now.
+
+        Args:
+            now: monotonic seconds.
+            lifetime: seconds to ask for, at least 1; None for what Allocate asked for.
+
+        """
+        if lifetime is not None and lifetime < 1:
+            raise ValueError("to delete the allocation is what close() is for")
+        operation = self._new_allocated_operation()
+        self._keeper.refresh(operation, lifetime, now)
+        return operation
 
     def close(self, now: float) -> int:
         """Delete the allocation (RFC 8656 §8: a Refresh with a lifetime of 0)."""
-        self._require_allocation()
-        operation = self._new_operation()
-        self.state = ClientState.CLOSED
-        self._deadlines.set(("refresh",), None)
-        self._send_refresh(_RefreshPurpose(operation, deletes=True), 0, now)
+        operation = self._new_allocated_operation()
+        self._keeper.delete(operation, now)
         return operation
 
     def move(self, now: float) -> int:
@@ -164,12 +151,8 @@ class TurnClient:
             TurnClientError: the server gave no ticket.
 
         """
-        self._require_allocation()
-        if self._ticket is None:
-            raise TurnClientError("the server gave no mobility ticket")
-        operation = self._new_operation()
-        purpose = _RefreshPurpose(operation, moves=True)
-        self._send_refresh(purpose, self._options.lifetime, now)
+        operation = self._new_allocated_operation()
+        self._keeper.move(operation, now)
         return operation
 
     def permit(self, peers: Iterable[Address], now: float) -> int:
@@ -181,8 +164,7 @@ class TurnClient:
             TooManyPeersError: more than are kept.
 
         """
-        self._require_allocation()
-        operation = self._new_operation()
+        operation = self._new_allocated_operation()
         self._permissions.permit(operation, peers, now)
         return operation
 
@@ -197,15 +179,13 @@ class TurnClient:
             TooManyPeersError: there is no channel number left.
 
         """
-        self._require_allocation()
-        operation = self._new_operation()
+        operation = self._new_allocated_operation()
         self._channels.bind(operation, peer, now)
         return operation
 
     def connect(self, peer: Address, now: float) -> int:
         """Have the server connect to a peer; `Done` has the CONNECTION-ID (RFC 6062 §4.3)."""
-        self._require_allocation()
-        operation = self._new_operation()
+        operation = self._new_allocated_operation()
         self._start(
             Method.CONNECT,
             lambda transaction_id: [peer_attribute(peer, transaction_id)],
@@ -281,28 +261,32 @@ class TurnClient:
                     outcome = self._exchanges.on_deadline(transaction_id, now)
                     if outcome is not None:
                         self._settle(outcome, now)
+                case _ if self.state is not ClientState.ALLOCATED:
+                    pass  # what is being deleted needs no refresh
                 case ("permission", bytes(packed)):
                     self._permissions.on_deadline(packed, now)
                 case ("channel", int(number)):
                     self._channels.on_deadline(number, now)
-                case ("refresh",):
-                    self._refresh(None, self._options.lifetime, now)
+                case _:
+                    self._keeper.refresh(None, None, now)
 
     def next_output(self) -> Output | None:
         """Return what is to be done or told next; None when there is nothing."""
         return self._outputs.popleft() if self._outputs else None
 
-    def link_failed(self, error: LinkError, now: float) -> None:
-        """End everything: the link broke."""
-        for outcome in self._exchanges.fail_all(error, now):
-            self._settle(outcome, now)
-        self._lose(error)
+    def fail(self, error: TurnClientError, now: float) -> None:
+        """End everything: the link broke, or nobody wants it any more."""
+        self._lose(error, now)
 
     # Inside
 
     def _new_operation(self) -> int:
         self._operations += 1
         return self._operations
+
+    def _new_allocated_operation(self) -> int:
+        self._require_allocation()
+        return self._new_operation()
 
     def _require_allocation(self) -> None:
         if self.state is not ClientState.ALLOCATED:
@@ -316,22 +300,6 @@ class TurnClient:
         now: float,
     ) -> None:
         self._exchanges.start(Request(method, attributes, purpose), now)
-
-    def _refresh(self, operation: int | None, lifetime: int | None, now: float) -> int:
-        self._require_allocation()
-        self._send_refresh(_RefreshPurpose(operation), lifetime, now)
-        return operation or 0
-
-    def _send_refresh(self, purpose: _RefreshPurpose, lifetime: int | None, now: float) -> None:
-        attributes: list[RawAttribute] = []
-        if lifetime is not None:
-            attributes.append(a.LIFETIME.of(lifetime))
-        if len(allocation_families(self.allocation)) == 1 and self._options.family is not None:
-            # RFC 8656 §8.1: the family of the relayed address, where one was asked for.
-            attributes.append(a.REQUESTED_ADDRESS_FAMILY.of(self._options.family))
-        if purpose.moves and self._ticket is not None:
-            attributes.append(a.MOBILITY_TICKET.of(self._ticket))
-        self._start(Method.REFRESH, lambda _: attributes, purpose, now)
 
     def _receive_message(self, message: Message, now: float) -> None:
         if message.message_class is MessageClass.INDICATION:
@@ -368,88 +336,37 @@ class TurnClient:
             self.dropped += 1
 
     def _settle(self, outcome: Outcome, now: float) -> None:
-        """Take what became of a request."""
-        error = _as_redirection(outcome.error)
+        """Hand what became of a request to whom it concerns."""
+        response, error = outcome.response, outcome.error
         match outcome.request.purpose:
-            case _AllocatePurpose(operation=operation):
-                self._allocated(operation, outcome.response, error, now)
-            case _RefreshPurpose() as purpose:
-                self._refreshed(purpose, outcome.response, error, now)
+            case AllocatePurpose() as allocate:
+                self._keeper.allocated(allocate, response, error, now)
+                return
+            case RefreshPurpose() as refresh:
+                self._keeper.refreshed(refresh, response, error, now)
+                if refresh.moves:
+                    return  # 437 would be of the new 5-tuple; the old one may stand
             case PermissionPurpose() as permission:
-                self._permissions.answered(permission, outcome.response, error, now)
+                self._permissions.answered(permission, response, error, now)
             case ChannelPurpose() as channel:
-                self._channels.answered(channel, outcome.response, error, now)
+                self._channels.answered(channel, response, error, now)
             case _ConnectPurpose(operation=operation):
-                self._connected(operation, outcome.response, error)
+                self._connected(operation, response, error)
+        if isinstance(error, AllocationMismatchError):
+            # RFC 8656 §8.1, §10.3: the server knows of no allocation. It restarted, perhaps.
+            self._lose(error, now)
 
-    def _allocated(
-        self,
-        operation: int,
-        response: Message | None,
-        error: TurnClientError | None,
-        now: float,
-    ) -> None:
-        if response is not None:
-            try:
-                self.allocation = read_allocation(response)
-                self._ticket = response.get(a.MOBILITY_TICKET)
-            except (DecodeError, MalformedResponseError) as problem:
-                error = MalformedResponseError(f"Allocate's answer: {problem}")
-        if error is not None or self.allocation is None:
-            self.state = ClientState.CLOSED
-            self._outputs.append(Failed(operation, error or RelayClosedError("closed")))
+    def _lose(self, error: TurnClientError, now: float) -> None:
+        """End everything; who waits for an answer gets the error."""
+        if self._lost:
             return
-        self.state = ClientState.ALLOCATED
-        self._granted(self.allocation.lifetime, now)
-        self._outputs.append(Done(operation, response, self.allocation))
-
-    def _refreshed(
-        self,
-        purpose: _RefreshPurpose,
-        response: Message | None,
-        error: TurnClientError | None,
-        now: float,
-    ) -> None:
-        if purpose.deletes:
-            # RFC 8656 §8: 437 tells that there is nothing left to delete, which is as good.
-            if isinstance(error, AllocationMismatchError):
-                error = None
-            self._report(purpose.operation, response, error)
-            return
-        if response is not None:
-            error = self._prolonged(response, now)
-        if error is not None:
-            self._refresh_failed(purpose, error, now)
-        self._report(purpose.operation, response, error)
-
-    def _prolonged(self, response: Message, now: float) -> TurnClientError | None:
-        try:
-            lifetime = response.get(a.LIFETIME)
-            self._ticket = response.get(a.MOBILITY_TICKET) or self._ticket
-        except DecodeError as problem:
-            return MalformedResponseError(f"Refresh's answer: {problem}")
-        if lifetime is None:
-            return MalformedResponseError("Refresh's answer has no LIFETIME")
-        if self.allocation is not None:
-            self.allocation = attrs.evolve(self.allocation, lifetime=float(lifetime))
-        self._granted(float(lifetime), now)
-        return None
-
-    def _refresh_failed(self, purpose: _RefreshPurpose, error: TurnClientError, now: float) -> None:
-        if isinstance(error, AllocationMismatchError) and not purpose.moves:
-            self._lose(error)
-        elif purpose.operation is None:
-            # The allocation stands until its lifetime ends: try again, unless nobody is there.
-            retry_at = now + max((self._expires_at - now) / 2, _SHORTEST_RETRY)
-            gone = isinstance(error, (TransactionTimeoutError, LinkError))
-            if gone or retry_at >= self._expires_at:
-                self._lose(error)
-            else:
-                self._deadlines.set(("refresh",), retry_at)
-
-    def _granted(self, lifetime: float, now: float) -> None:
-        self._expires_at = now + lifetime
-        self._deadlines.set(("refresh",), now + lifetime - min(REFRESH_MARGIN, lifetime / 2))
+        self._lost = True
+        if self.state is ClientState.ALLOCATED:
+            self._outputs.append(AllocationLost(error))
+        self._keeper.state = ClientState.CLOSED
+        for outcome in self._exchanges.fail_all(error, now):
+            self._settle(outcome, now)
+        self._deadlines.clear()
 
     def _connected(
         self, operation: int, response: Message | None, error: TurnClientError | None
@@ -476,51 +393,3 @@ class TurnClient:
             self._outputs.append(Done(operation, response))
         else:
             self._outputs.append(Failed(operation, error))
-
-    def _lose(self, error: TurnClientError) -> None:
-        if self.state is ClientState.ALLOCATED:
-            self._outputs.append(AllocationLost(error))
-        self.state = ClientState.CLOSED
-        self._deadlines.clear()
-
-
-def allocation_families(allocation: Allocation | None) -> set[int]:
-    """Return the families of an allocation's relayed addresses."""
-    return {each.family for each in allocation.relayed_addresses} if allocation else set()
-
-
-def read_allocation(response: Message) -> Allocation:
-    """Read an Allocate success response (RFC 8656 §7.3).
-
-    Raises:
-        MalformedResponseError: an attribute that must be there is not.
-        DecodeError: one is malformed.
-
-    """
-    relayed = response.get_all(a.XOR_RELAYED_ADDRESS)
-    mapped = response.get(a.XOR_MAPPED_ADDRESS)
-    lifetime = response.get(a.LIFETIME)
-    if not relayed or mapped is None or lifetime is None:
-        raise MalformedResponseError("XOR-RELAYED-ADDRESS, XOR-MAPPED-ADDRESS or LIFETIME missing")
-    return Allocation(
-        relayed_addresses=tuple(relayed),
-        mapped_address=mapped,
-        lifetime=float(lifetime),
-        reservation_token=response.get(a.RESERVATION_TOKEN),
-        address_error=response.get(a.ADDRESS_ERROR_CODE),
-        mobile=response.has(a.MOBILITY_TICKET),
-    )
-
-
-def _as_redirection(error: TurnClientError | None) -> TurnClientError | None:
-    """Return 300 as `RedirectedError`, with what it says; any other error as it is."""
-    if not isinstance(error, ResponseError) or error.code != ErrorCode.TRY_ALTERNATE:
-        return error
-    if error.response is None:
-        return error
-    try:
-        addresses = error.response.get_all(a.ALTERNATE_SERVER)
-        domain = error.response.get(a.ALTERNATE_DOMAIN)
-    except DecodeError as problem:
-        return MalformedResponseError(f"300 Try Alternate: {problem}")
-    return RedirectedError(error.code, error.reason, error.response, addresses, domain)

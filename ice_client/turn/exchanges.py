@@ -20,7 +20,6 @@ from ice_client.turn.authentication import (
 from ice_client.turn.deadlines import Deadlines
 from ice_client.turn.errors import (
     IntegrityViolationError,
-    LinkError,
     MalformedResponseError,
     TransactionTimeoutError,
     TurnClientError,
@@ -187,8 +186,8 @@ class Exchanges:
             return self._challenged(pending, message, error, now)
         return self._end(pending, now, message, response_error(error, message))
 
-    def fail_all(self, error: LinkError, now: float) -> list[Outcome]:
-        """End every request: the link broke (RFC 8489 §6.2.1, §6.2.2)."""
+    def fail_all(self, error: TurnClientError, now: float) -> list[Outcome]:
+        """End every request: the link broke (RFC 8489 §6.2.1, §6.2.2), or all is over."""
         outcomes = []
         for pending in list(self._pending.values()):
             pending.transaction.transport_failed()

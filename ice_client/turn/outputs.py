@@ -53,6 +53,7 @@ class Allocation:
         reservation_token: of the next-higher port, if that was asked for.
         address_error: why there is no relayed address of the additional family.
         mobile: whether the server gave a ticket to move with (RFC 8016).
+        response: the whole answer.
 
     """
 
@@ -62,6 +63,7 @@ class Allocation:
     reservation_token: bytes | None = attrs.field(default=None, repr=False)
     address_error: AddressErrorCode | None = None
     mobile: bool = False
+    response: Message | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen(slots=True)

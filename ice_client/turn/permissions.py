@@ -9,14 +9,13 @@ import attrs
 
 from ice_client.turn.deadlines import Deadlines
 from ice_client.turn.errors import (
-    LinkError,
+    ResponseError,
     TooManyPeersError,
-    TransactionTimeoutError,
     TurnClientError,
 )
 from ice_client.turn.options import peer_attribute
 from ice_client.turn.outputs import Done, Failed, Output, PermissionLost
-from stun import Address, Message, Method, RawAttribute
+from stun import Address, ErrorCode, Message, Method, RawAttribute
 
 PERMISSION_LIFETIME = 300.0
 """Seconds (RFC 8656 §9)."""
@@ -28,6 +27,14 @@ MOST_PEERS_PER_REQUEST = 16
 """Sixteen IPv6 addresses and a long credential still fit a datagram of 1,200 bytes."""
 _TOGETHER = 20.0
 """Seconds: what is to be refreshed so soon after another goes into the same request."""
+
+_OF_ONE = {
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.FORBIDDEN,
+    ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH,
+    ErrorCode.INSUFFICIENT_CAPACITY,
+}
+"""Errors that one peer among several may be to blame for (RFC 8656 §10.2)."""
 
 StartRequest = Callable[[Method, Callable[[bytes], Sequence[RawAttribute]], object, float], None]
 
@@ -138,7 +145,7 @@ class Permissions:
             for packed in hosts:
                 self._install(packed, now, response)
             return
-        if len(purpose.hosts) > 1 and not isinstance(error, (TransactionTimeoutError, LinkError)):
+        if len(purpose.hosts) > 1 and isinstance(error, ResponseError) and error.code in _OF_ONE:
             # RFC 8656 §10.2: one peer that is not allowed refuses them all. One by one, then.
             for packed in hosts:
                 self._request([packed], now)

@@ -13,8 +13,9 @@ from contextlib import AbstractAsyncContextManager
 import attrs
 import trio
 
+from ice_client.turn.allocation import ClientState
 from ice_client.turn.authentication import Authenticator
-from ice_client.turn.client import ClientState, TurnClient
+from ice_client.turn.client import TurnClient
 from ice_client.turn.errors import LinkError, RelayClosedError, TurnClientError
 from ice_client.turn.link import Link
 from ice_client.turn.outputs import (
@@ -265,9 +266,8 @@ class Session:
         self._wake.set()
 
     def _fail(self, error: TurnClientError) -> None:
-        link_error = error if isinstance(error, LinkError) else LinkError(str(error))
         self._close(error)
-        self.client.link_failed(link_error, trio.current_time())
+        self.client.fail(error, trio.current_time())
         self._take_outputs()
 
     def _close(self, error: TurnClientError) -> None:
