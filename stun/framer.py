@@ -6,6 +6,8 @@ length. Anything else can't be resynchronised and ends the stream.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stun.attribute import pad
 from stun.channel_data import CHANNEL_DATA_HEADER_SIZE
 from stun.constants import HEADER_SIZE
@@ -62,6 +64,22 @@ class StreamFramer:
         frame = bytes(self._buffer[self._start : self._start + size])
         self._start += size + padding
         return frame
+
+    def skip(self, take: Callable[[memoryview], int]) -> int:
+        """Let another reader have the front of what is there.
+
+        Args:
+            take: gets the bytes no frame was made of yet, and returns how many it took, whole
+                frames with their padding. The view is no longer valid when it has returned.
+
+        Returns:
+            how many bytes were taken.
+
+        """
+        with memoryview(self._buffer) as whole, whole[self._start :] as rest:
+            taken = take(rest)
+        self._start += taken
+        return taken
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take bytes and return every frame that is whole now; see `feed`, `next_frame`.

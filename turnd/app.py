@@ -140,6 +140,7 @@ class Application:
             per_realm=config.metrics.per_realm,
             per_user=config.metrics.per_user,
         )
+        self._events = EventLogger()
         self._hub.connect(
             Links(
                 server=self._server,
@@ -147,7 +148,7 @@ class Application:
                 close_stream=self._streams.close_client,
                 plain_udp_ports=self._listeners.plain_udp_ports,
                 dtls_ports=self._listeners.dtls_ports,
-                observers=(EventLogger(), self._metrics),
+                observers=(self._events, self._metrics),
                 on_idle=self._on_idle,
             )
         )
@@ -239,6 +240,7 @@ class Application:
             self._certificates.reconfigure(tls_settings(config))
         old, self._config = self._config, config
         configure_logging(config.log.level, config.log.format, self._log_file)
+        self._events.reconfigure()
         self._host = self._look_at_host()
         self._source = open_source(config, self._sqlite)
         self._hub.source = self._source

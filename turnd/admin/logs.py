@@ -133,10 +133,18 @@ class EventLogger:
     """Turns the core's events into log lines; see `turnd.core.outputs`."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("turnd.session")
+        self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """Go by what `configure_logging` said last."""
+        # Bound once: structlog's lazy logger is made anew for every line.
+        self._log = structlog.get_logger("turnd.session").bind()
+        self._debug = self._log.is_enabled_for(logging.DEBUG)
 
     def handle(self, output: o.Output) -> None:
         """Log one event."""
+        if not self._debug and _is_routine(output):
+            return
         if isinstance(output, o.RequestAnswered):
             self._answered(output)
         elif isinstance(output, o.RequestDropped):
@@ -169,8 +177,7 @@ class EventLogger:
         }
         if not output.error_code:
             self._log.debug("request-answered", **fields)
-        elif output.error_code in _QUIET_ERRORS and not output.reason:
-            # The first request of every client gets a 401: that is how it learns the nonce.
+        elif _is_routine(output):
             self._log.debug("challenged", **fields)
         else:
             self._log.info("request-rejected", reason=output.reason, **fields)
@@ -220,6 +227,14 @@ class EventLogger:
                 bytes_to_client=traffic.bytes_to_client,
                 **_client(output.five_tuple),
             )
+
+
+def _is_routine(output: o.Output) -> bool:
+    """Whether only those who debug want to know; most requests are, so that this is asked first."""
+    if isinstance(output, o.RequestAnswered):
+        # The first request of every client gets a 401: that is how it learns the nonce.
+        return not output.error_code or (output.error_code in _QUIET_ERRORS and not output.reason)
+    return isinstance(output, o.RequestDropped | o.AllocationRefreshed | o.PermissionInstalled)
 
 
 def method_name(number: int) -> str:

@@ -18,6 +18,7 @@ from stun import ErrorCode, Method
 from turnd import __version__
 from turnd.admin.logs import method_name
 from turnd.core import outputs as o
+from turnd.core.five_tuple import Transport
 from turnd.core.tables import RelayedAddress
 from turnd.datapath.interface import Totals
 from turnd.transports.totals import StreamTotals
@@ -92,6 +93,9 @@ class Metrics:
             ("reason", "transport"),
             registry=registry,
         )
+        # Looked up once each: as many as there are methods, codes, reasons and realms.
+        self._answers: dict[tuple[int, int, Transport, str], tuple[str, ...]] = {}
+        self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
         self._unauthenticated = Counter(
             "turnd_unauthenticated",
             "401 answers; the first request of every client gets one.",
@@ -119,10 +123,10 @@ class Metrics:
         elif isinstance(output, o.RequestDropped):
             self._dropped.labels(output.reason, output.five_tuple.transport.value).inc()
         elif isinstance(output, o.AllocationOpened):
-            self._opened.labels(*self._labels(output)).inc()
+            self._child(self._opened, self._labels(output)).inc()
             self._count_in(output)
         elif isinstance(output, o.AllocationClosed):
-            self._closed.labels(*self._labels(output), output.reason).inc()
+            self._child(self._closed, (*self._labels(output), output.reason)).inc()
             self._count_out(output.allocation)
         elif isinstance(output, o.PeerDenied):
             self._denied.inc()
@@ -141,17 +145,24 @@ class Metrics:
             dropped.inc(totals.bindings_limited - limited)
 
     def _answered(self, output: o.RequestAnswered) -> None:
-        realm = self._realm(output.realm)
-        self._requests.labels(
-            method_name(output.method),
-            str(int(output.error_code)),
-            output.five_tuple.transport.value,
-            realm,
-        ).inc()
+        transport, realm = output.five_tuple.transport, self._realm(output.realm)
+        key = (output.method, output.error_code, transport, realm)
+        labels = self._answers.get(key)
+        if labels is None:
+            name, code = method_name(output.method), str(int(output.error_code))
+            labels = self._answers[key] = (name, code, transport.value, realm)
+        self._child(self._requests, labels).inc()
         if output.error_code == ErrorCode.UNAUTHENTICATED:
-            self._unauthenticated.labels(realm).inc()
+            self._child(self._unauthenticated, (realm,)).inc()
         elif output.error_code == ErrorCode.STALE_NONCE:
             self._stale_nonces.labels(realm).inc()
+
+    def _child(self, counter: Counter, labels: tuple[str, ...]) -> Counter:
+        """Return the counter of those label values, without making it anew."""
+        child = self._children.get((counter, labels))
+        if child is None:
+            child = self._children[counter, labels] = counter.labels(*labels)
+        return child
 
     def _count_in(self, output: o.AllocationOpened) -> None:
         transport, relay, realm = self._labels(output)

@@ -132,7 +132,16 @@ class RequestHandler(Protocol):
 
 
 class ClientSink(Protocol):
-    """The way to a client that is not on bare UDP."""
+    """The way to a client that is not on bare UDP.
+
+    Attributes:
+        takes_runs: whether `send` may be given several whole messages at once, as on a stream.
+
+    """
+
+    @property
+    def takes_runs(self) -> bool:
+        """See above."""
 
     def send(self, data: bytes) -> bool:
         """Queue one message (already padded for streams); False when the queue is full."""
@@ -167,6 +176,15 @@ class Datapath(Tables, Protocol):
 
     def receive_from_client(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Take one datagram or one frame of an attached client and relay it or hand it up."""
+
+    def receive_run(self, data: memoryview, five_tuple: FiveTuple) -> int:
+        """Take the packets that a client's stream begins with, as many as are whole.
+
+        Returns:
+            how many bytes they are. 0 says nothing of the first frame: it goes, when it is
+            whole, to `receive_from_client`.
+
+        """
 
     def send_to_client(
         self,

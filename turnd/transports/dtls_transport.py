@@ -77,6 +77,11 @@ class _Client:
         self.session = session
         self.last_heard_at = now
 
+    @property
+    def takes_runs(self) -> bool:
+        """A record holds one message."""
+        return False
+
     def send(self, data: bytes) -> bool:
         """Send one message now; False when the socket is full or the session over."""
         return self.session.send(data)

@@ -20,5 +20,8 @@ class PacketRoad(Protocol):
     def receive_from_client(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Take one datagram or one frame of an attached client."""
 
+    def receive_run(self, data: memoryview, five_tuple: FiveTuple) -> int:
+        """Take the packets that a client's stream begins with; return how many bytes they are."""
+
     def send_to_client(self, data: bytes, five_tuple: FiveTuple) -> bool:
         """Send a datagram to a UDP client, as which DTLS records travel; False if it could not."""

@@ -8,7 +8,6 @@ from the frame after that request on, its bytes belong to a peer.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -16,6 +15,7 @@ import trio
 from stun.framer import StreamFramer
 from turnd.core.five_tuple import FiveTuple
 from turnd.transports.byte_stream import ByteStream
+from turnd.transports.packet_road import PacketRoad
 from turnd.transports.totals import CloseReason
 
 
@@ -62,8 +62,13 @@ class StreamClient:
         self.data_peer: DataPeer | None = None
         self._framing = trio.CancelScope()
 
+    @property
+    def takes_runs(self) -> bool:
+        """A stream does."""
+        return True
+
     def send(self, data: bytes) -> bool:
-        """Queue one message; False when the client is too far behind. Per packet."""
+        """Queue one message or more; False when the client is too far behind. Per packet."""
         return self.stream.send(data)
 
     def finish(self) -> None:
@@ -83,11 +88,11 @@ class StreamClient:
         self._framing.cancel()
         return True
 
-    async def run(self, on_message: Callable[[bytes, FiveTuple], None]) -> CloseReason:
+    async def run(self, road: PacketRoad) -> CloseReason:
         """Read until the stream is over.
 
         Args:
-            on_message: takes each whole frame, a STUN message or ChannelData.
+            road: takes what comes, STUN messages and ChannelData.
 
         Raises:
             DecodeError: the stream holds something else; it can't be resynchronised.
@@ -105,18 +110,18 @@ class StreamClient:
                     break
                 if self.state is StreamState.CONTROL:
                     framer.feed(data)
-                    self._deliver(framer, on_message)
+                    self._deliver(framer, road)
         if self.data_peer is not None:
             await self.data_peer.pump(self.stream, framer.take_rest() + late)
             return CloseReason.RELAY_CLOSED
         return CloseReason.SERVER if self.state is StreamState.CLOSING else CloseReason.CLIENT
 
-    def _deliver(
-        self, framer: StreamFramer, on_message: Callable[[bytes, FiveTuple], None]
-    ) -> None:
+    def _deliver(self, framer: StreamFramer, road: PacketRoad) -> None:
         while self.state is StreamState.CONTROL:
+            passed = framer.skip(lambda data: road.receive_run(data, self.five_tuple))
             frame = framer.next_frame()
+            if frame is not None or passed:
+                self.last_message_at = trio.current_time()
             if frame is None:
                 return
-            self.last_message_at = trio.current_time()
-            on_message(frame, self.five_tuple)
+            road.receive_from_client(frame, self.five_tuple)

@@ -207,7 +207,7 @@ class StreamTransports:
         self._open(client)
         reason = CloseReason.SHUTDOWN
         try:
-            reason = await client.run(self._datapath.receive_from_client)
+            reason = await client.run(self._datapath)
         except DecodeError as error:
             reason = CloseReason.MALFORMED
             log.debug("stream-malformed", client=str(five_tuple), detail=str(error))

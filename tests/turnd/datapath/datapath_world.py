@@ -125,6 +125,8 @@ class SinkClient:
 class Sink:
     """The `ClientSink` of a `SinkClient`."""
 
+    takes_runs = False
+
     def __init__(self, deliver: Callable[[bytes], bool]) -> None:
         self._deliver = deliver
 

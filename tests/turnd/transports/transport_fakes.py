@@ -48,6 +48,10 @@ class FakeRoad:
         self.received.append((data, five_tuple))
         self.on_message(data, five_tuple)
 
+    def receive_run(self, data: memoryview, five_tuple: FiveTuple) -> int:
+        del data, five_tuple
+        return 0
+
     def send_to_client(self, data: bytes, five_tuple: FiveTuple) -> bool:
         self.records.append((data, five_tuple))
         return True

@@ -96,10 +96,16 @@ class Engine:
     def receive_tos(self, on: bool) -> None:
         """Have relay sockets tell each datagram's DSCP and ECN, or no longer."""
 
-    def take(self) -> tuple[int, bytes, FiveTuple] | None:
+    def receive_run(self, data: bytes | bytearray | memoryview, five_tuple: FiveTuple) -> int:
+        """Relay or drop the packets that a stream begins with; return their bytes."""
+
+    def takes_runs(self, five_tuple: FiveTuple, on: bool) -> None:
+        """Say whether several messages to that client may be taken as one."""
+
+    def take(self) -> tuple[int, bytes, FiveTuple, int] | None:
         """Take what is handed up: 0 request, 1 DTLS, 2 data for a client's sink.
 
-        3 is data of an allocation that is gone since.
+        3 is data of an allocation that is gone since. Last comes how many messages it is.
         """
 
     def taken(self) -> None:

@@ -43,6 +43,7 @@ cdef extern from "engine.h":
     bint engine_start(engine_t *engine)
     void engine_stop(engine_t *engine) nogil
     void engine_set_clock(engine_t *engine, int64_t now)
+    const up_header_t *ring_peek(ring_t *ring)
     void ring_pop(ring_t *ring)
 
 cdef extern from "control.h":
@@ -79,18 +80,22 @@ cdef extern from "control.h":
     bint control_is_relayed(engine_t *engine, const addr_t *address)
     void control_close_all(engine_t *engine)
     void control_close_listeners(engine_t *engine)
+    uint32_t control_receive_run(engine_t *engine, const uint8_t *data, uint32_t size,
+                                 const five_tuple_t *client)
     void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
                          const five_tuple_t *client)
     const up_header_t *control_peek(engine_t *engine, ring_t **ring)
     bint control_may_wait(engine_t *engine)
     void control_woken(engine_t *engine)
-    bint control_exists(const engine_t *engine, uint64_t number)
     void control_taken(engine_t *engine, const up_header_t *entry)
     bint control_reconfigure(engine_t *engine, const control_settings_t *settings)
     void control_receive_tos(engine_t *engine, bint on)
     void control_totals(engine_t *engine, totals_t *totals)
 
 _TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS, Transport.DTLS)
+cdef enum:
+    MOST_OF_A_RUN = 64
+    BYTES_OF_A_RUN = 65536
 cdef dict _TRANSPORT_NUMBERS = {transport: i for i, transport in enumerate(_TRANSPORTS)}
 
 
@@ -153,8 +158,10 @@ cdef class Engine:
     """An engine with its threads."""
 
     cdef engine_t *_engine
-    cdef up_header_t _taking
-    cdef bint _has_taking
+    cdef dict _five_tuples  # of each allocation
+    cdef set _run_takers
+    cdef up_header_t _taking[MOST_OF_A_RUN]
+    cdef int _taking_count
 
     def __cinit__(self, int shards, known_attributes):
         seed = int.from_bytes(os.urandom(8), "big")
@@ -162,6 +169,8 @@ cdef class Engine:
         self._engine = engine_new(shards, seed, id_seed)
         if self._engine == NULL:
             raise MemoryError
+        self._five_tuples = {}
+        self._run_takers = set()
         for code in known_attributes:
             self._engine.known_attributes[code & 0x7FFF] = True
 
@@ -195,7 +204,10 @@ cdef class Engine:
         fill_five_tuple(&client, five_tuple)
         fill(&c_local, local)
         fill(&c_public, public)
-        return control_open_relay(self._engine, number, &client, fd, &c_local, &c_public, rate)
+        error = control_open_relay(self._engine, number, &client, fd, &c_local, &c_public, rate)
+        if not error:
+            self._five_tuples[number] = five_tuple
+        return error
 
     def close_relay(self, uint64_t number, bint v6):
         control_close_relay(self._engine, number, v6)
@@ -204,10 +216,12 @@ cdef class Engine:
         cdef traffic_t moved
         if not control_close(self._engine, number, &moved):
             return None
+        del self._five_tuples[number]
         return read_traffic(&moved)
 
     def close_all(self):
         control_close_all(self._engine)
+        self._five_tuples.clear()
 
     def close_listeners(self):
         control_close_listeners(self._engine)
@@ -221,7 +235,10 @@ cdef class Engine:
     def move_allocation(self, uint64_t number, five_tuple):
         cdef five_tuple_t client
         fill_five_tuple(&client, five_tuple)
-        return control_move(self._engine, number, &client)
+        if not control_move(self._engine, number, &client):
+            return False
+        self._five_tuples[number] = five_tuple
+        return True
 
     def set_permission(self, uint64_t number, bytes ip, int64_t deadline, bint internal_only):
         cdef addr_t peer
@@ -250,6 +267,19 @@ cdef class Engine:
         cdef five_tuple_t client
         fill_five_tuple(&client, five_tuple)
         control_receive(self._engine, data, len(data), &client)
+
+    def receive_run(self, const uint8_t[::1] data, five_tuple):
+        cdef five_tuple_t client
+        if not data.shape[0]:
+            return 0
+        fill_five_tuple(&client, five_tuple)
+        return control_receive_run(self._engine, &data[0], <uint32_t>data.shape[0], &client)
+
+    def takes_runs(self, five_tuple, bint on):
+        if on:
+            self._run_takers.add(five_tuple)
+        else:
+            self._run_takers.discard(five_tuple)
 
     def reconfigure(
         self,
@@ -290,22 +320,51 @@ cdef class Engine:
     def take(self):
         cdef ring_t *ring
         cdef const up_header_t *entry = control_peek(self._engine, &ring)
-        self._has_taking = entry != NULL
+        self._taking_count = 0
         if entry == NULL:
             return None
-        self._taking = entry[0]
-        data = PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.size)
-        ring_pop(ring)
-        if self._taking.kind == UP_TO_CLIENT and not control_exists(
-            self._engine, self._taking.allocation
-        ):
-            return UP_GONE, b"", read_five_tuple(&self._taking.five_tuple)
-        return self._taking.kind, data, read_five_tuple(&self._taking.five_tuple)
+        kind = entry.kind
+        if kind != UP_TO_CLIENT:
+            five_tuple = read_five_tuple(&entry.five_tuple)
+            data = PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.size)
+            ring_pop(ring)
+            return kind, data, five_tuple, 1
+        number = entry.allocation
+        five_tuple = self._five_tuples.get(number)
+        if five_tuple is None:
+            five_tuple = read_five_tuple(&entry.five_tuple)
+            ring_pop(ring)
+            return UP_GONE, b"", five_tuple, 1
+        return kind, self._take_run(ring, number, five_tuple in self._run_takers), five_tuple, (
+            self._taking_count
+        )
+
+    cdef bytes _take_run(self, ring_t *ring, uint64_t number, bint runs):
+        """Take what is next for a client, and what follows for the same one."""
+        cdef const up_header_t *entry = ring_peek(ring)
+        cdef uint32_t size = 0
+        pieces = []
+        while True:
+            self._taking[self._taking_count] = entry[0]
+            self._taking_count += 1
+            size += entry.size
+            pieces.append(PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.size))
+            ring_pop(ring)
+            entry = ring_peek(ring) if runs else NULL
+            if (
+                entry == NULL
+                or entry.kind != UP_TO_CLIENT
+                or entry.allocation != number
+                or self._taking_count == MOST_OF_A_RUN
+                or size + entry.size > BYTES_OF_A_RUN
+            ):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def taken(self):
-        if self._has_taking:
-            control_taken(self._engine, &self._taking)
-            self._has_taking = False
+        cdef int index
+        for index in range(self._taking_count):
+            control_taken(self._engine, &self._taking[index])
+        self._taking_count = 0
 
     def may_wait(self):
         return control_may_wait(self._engine)

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 static void number_key(uint64_t number, uint32_t *key) {
     memcpy(key, &number, sizeof number);
 }
@@ -191,21 +193,44 @@ bool control_is_relayed(engine_t *engine, const addr_t *address) {
     return false;
 }
 
-void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
-                     const five_tuple_t *client) {
+static shard_t *enter(engine_t *engine, const five_tuple_t *client) {
     shard_t *shard = engine_shard_of(engine, &client->client);
     /* No lock to look: this thread alone changes rows. */
     const client_row_t *row = table_find(&shard->clients, client);
     if (row && !row->allocation) shard = row->home;
     shard_lock(shard);
     shard->now = engine_now(engine);
-    /* The road only reads; what it sends is gone before the bytes are. */
-    road_from_client(shard, NULL, client, (uint8_t *)(uintptr_t)data, size, 0);
-    batch_flush(shard);
+    return shard;
+}
+
+static void leave(shard_t *shard) {
+    batch_flush(shard); /* what it sends is gone before the bytes are */
     bool raised = shard->raised;
     shard->raised = false;
     shard_unlock(shard);
-    if (raised) engine_wake_control(engine);
+    if (raised) engine_wake_control(shard->engine);
+}
+
+void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
+                     const five_tuple_t *client) {
+    shard_t *shard = enter(engine, client);
+    /* The road only reads. */
+    road_from_client(shard, NULL, client, (uint8_t *)(uintptr_t)data, size, 0);
+    leave(shard);
+}
+
+uint32_t control_receive_run(engine_t *engine, const uint8_t *data, uint32_t size,
+                             const five_tuple_t *client) {
+    uint32_t frame, padded, offset = 0;
+    if (!wire_packet_frame(data, size, &frame, &padded)) return 0;
+    shard_t *shard = enter(engine, client);
+    do {
+        uint8_t *start = (uint8_t *)(uintptr_t)data + offset;
+        road_from_client(shard, NULL, client, start, frame, 0);
+        offset += padded;
+    } while (wire_packet_frame(data + offset, size - offset, &frame, &padded));
+    leave(shard);
+    return offset;
 }
 
 const up_header_t *control_peek(engine_t *engine, ring_t **ring) {
@@ -236,8 +261,6 @@ void control_woken(engine_t *engine) {
     atomic_store(&engine->up_idle, false);
     while (read(engine->up_fd, &count, sizeof count) < 0 && errno == EINTR) continue;
 }
-
-bool control_exists(const engine_t *engine, uint64_t number) { return find(engine, number); }
 
 void control_taken(engine_t *engine, const up_header_t *entry) {
     if (entry->payload == UNCOUNTED) return;

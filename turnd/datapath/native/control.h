@@ -48,6 +48,11 @@ void control_close_listeners(engine_t *engine); /* the threads are stopped */
 void control_receive(engine_t *engine, const uint8_t *data, uint32_t size,
                      const five_tuple_t *client);
 
+/* The packets that a client's stream begins with, ChannelData and Send indications; returns how many
+ * bytes they are. What follows is not whole yet, or for others to judge. */
+uint32_t control_receive_run(engine_t *engine, const uint8_t *data, uint32_t size,
+                             const five_tuple_t *client);
+
 /* The next entry for Python; NULL if there is none. Clients with an allocation come first, but for
  * every eighth, and shards take turns: nobody's flood keeps the others out. */
 const up_header_t *control_peek(engine_t *engine, ring_t **ring);
@@ -55,8 +60,6 @@ const up_header_t *control_peek(engine_t *engine, ring_t **ring);
 /* Whether to wait for `up_fd` now: everything was taken, and whoever adds more will say so. */
 bool control_may_wait(engine_t *engine);
 void control_woken(engine_t *engine);
-
-bool control_exists(const engine_t *engine, uint64_t number);
 
 /* A sink has taken a packet of that entry. */
 void control_taken(engine_t *engine, const up_header_t *entry);

@@ -153,7 +153,7 @@ class NativeDatapath:
             taken = self._engine.take()
             if taken is None:
                 return False
-            kind, data, five_tuple = taken
+            kind, data, five_tuple, count = taken
             if kind == _REQUEST:
                 self._hand_up(data, five_tuple)
             elif kind == _DTLS:
@@ -161,7 +161,7 @@ class NativeDatapath:
                     self._handler.on_dtls(data, five_tuple)
             elif kind == _GONE:
                 self._drops[Drop.CLIENT_GONE] += 1
-            elif self._clients.send(data, five_tuple, None, None):
+            elif self._clients.send_to_sink(data, five_tuple, count):
                 self._engine.taken()
         return True
 
@@ -189,10 +189,12 @@ class NativeDatapath:
     def attach(self, five_tuple: FiveTuple, sink: ClientSink) -> None:
         """See `Datapath.attach`."""
         self._clients.attach(five_tuple, sink)
+        self._engine.takes_runs(five_tuple, sink.takes_runs)
 
     def detach(self, five_tuple: FiveTuple) -> None:
         """See `Datapath.detach`."""
         self._clients.detach(five_tuple)
+        self._engine.takes_runs(five_tuple, False)
 
     def receive_from_client(self, data: bytes, five_tuple: FiveTuple) -> None:
         """See `Datapath.receive_from_client`."""
@@ -203,6 +205,10 @@ class NativeDatapath:
             self._drops[Drop.MALFORMED] += 1  # DTLS inside a stream or inside DTLS is none
         else:
             self._engine.receive(data, five_tuple)
+
+    def receive_run(self, data: memoryview, five_tuple: FiveTuple) -> int:
+        """See `Datapath.receive_run`."""
+        return self._engine.receive_run(data, five_tuple)
 
     def send_to_client(
         self,

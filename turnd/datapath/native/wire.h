@@ -48,6 +48,21 @@ static inline bool wire_is_stun(const uint8_t *data, uint32_t size) {
            get16(data + 2) % 4 == 0 && get16(data + 2) + (uint32_t)STUN_HEADER == size;
 }
 
+/* Whether a stream begins with a whole packet (RFC 8656 §12.5); its size, without and with padding. */
+static inline bool wire_packet_frame(const uint8_t *data, uint32_t size, uint32_t *frame,
+                                     uint32_t *padded) {
+    if (size < 4 || data[0] >= 0x80) return false;
+    uint32_t length = get16(data + 2);
+    if (data[0] < 0x40) {
+        if (get16(data) != TYPE_SEND_INDICATION || length % 4) return false;
+        *frame = *padded = STUN_HEADER + length;
+    } else {
+        *frame = 4 + length;
+        *padded = *frame + padding(length);
+    }
+    return *padded <= size;
+}
+
 /* Write a message's header; the transaction id is 12 bytes. */
 static inline uint8_t *wire_header(uint8_t *at, uint16_t type, uint32_t length,
                                    const uint8_t *transaction_id) {

@@ -53,7 +53,7 @@ class ClientTable:
             return listener.sender_to(five_tuple)
 
         def send(data: bytes, _tos: int) -> bool:
-            return self._send_to_sink(data, five_tuple)
+            return self.send_to_sink(data, five_tuple)
 
         return send
 
@@ -66,7 +66,7 @@ class ClientTable:
     ) -> bool:
         """Send a reply; see `Datapath.send_to_client`."""
         if five_tuple.transport is not Transport.UDP:
-            return self._send_to_sink(data, five_tuple)
+            return self.send_to_sink(data, five_tuple)
         server = source or five_tuple.server
         listener = self._listener_at(server)
         if listener is None:
@@ -74,13 +74,14 @@ class ClientTable:
             return False
         return listener.send(data, destination or five_tuple.client, server)
 
-    def _send_to_sink(self, data: bytes, five_tuple: FiveTuple) -> bool:
+    def send_to_sink(self, data: bytes, five_tuple: FiveTuple, messages: int = 1) -> bool:
+        """Send to a client that is not on bare UDP; False (and counted) if it could not be."""
         sink = self._sinks.get(five_tuple)
         if sink is None:
-            self._drops[Drop.CLIENT_GONE] += 1
+            self._drops[Drop.CLIENT_GONE] += messages
             return False
         if not sink.send(data):
-            self._drops[Drop.CLIENT_QUEUE_FULL] += 1
+            self._drops[Drop.CLIENT_QUEUE_FULL] += messages
             return False
         return True
 

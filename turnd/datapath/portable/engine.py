@@ -144,6 +144,11 @@ class PortableDatapath:
         if upward is not None:
             self._hand_up(upward, data, five_tuple)
 
+    def receive_run(self, data: memoryview, five_tuple: FiveTuple) -> int:
+        """See `Datapath.receive_run`. Frame by frame is as fast here."""
+        del data, five_tuple
+        return 0
+
     def send_to_client(
         self,
         data: bytes,

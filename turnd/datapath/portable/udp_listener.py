@@ -107,8 +107,11 @@ class UdpListener:
         self, data: bytes, sockaddr: SocketAddress, source: AncillaryOut, tos: int
     ) -> bool:
         try:
-            ancillary = source + tos_ancillary(tos, v4=self.v4) if tos else source
-            self.sock.sendmsg((data,), ancillary, 0, sockaddr)
+            if tos or source:
+                ancillary = source + tos_ancillary(tos, v4=self.v4) if tos else source
+                self.sock.sendmsg((data,), ancillary, 0, sockaddr)
+            else:
+                self.sock.sendto(data, sockaddr)
         except OSError as error:
             self._drops[drop_of(error)] += 1
             return False
