@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
 import attrs
-import structlog
 import trio
 
 from ice_client.broadcast import Subscription
@@ -37,7 +37,7 @@ from ice_client.turn.background import background_tasks
 MAX_RESOLVING = 32
 """Remote candidates whose names are being asked for at a time."""
 
-_log = structlog.get_logger("ice_client.agent")
+_log = logging.getLogger(__name__)
 
 
 @attrs.frozen(slots=True)
@@ -228,7 +228,7 @@ class Agent:
             if generation == self._generation and len(addresses) == 1:
                 self._add_remote(candidate.resolved(addresses[0]), stream)
         except IceError as error:
-            _log.debug("name-not-resolved", name=candidate.host_name, reason=str(error))
+            _log.debug("%s is not resolved: %s", candidate.host_name, error)
         finally:
             self._resolving -= 1
             self._end_remote_candidates()
@@ -338,7 +338,7 @@ class Agent:
                 self._mdns_ready.set()
                 await trio.sleep_forever()
         except IceError as error:
-            _log.debug("no-mdns", reason=str(error))
+            _log.debug("no mDNS: %s", error)
         finally:
             self._mdns_ready.set()
 

@@ -8,10 +8,10 @@ are based on live in tasks here too, until their address goes or the agent ends.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 
 import attrs
-import structlog
 import trio
 
 from ice_client.candidate_log import CandidateLog
@@ -33,7 +33,7 @@ from ice_client.netlink import watch_network
 from ice_client.options import AgentOptions, Policy
 from ice_client.pending import Pending, Ticket
 from ice_client.relay_gathering import HIDDEN, RelayGatherer
-from ice_client.server_addresses import ServerAddresses
+from ice_client.server_addresses import ServerAddresses, is_stun
 from ice_client.session import Session
 from ice_client.tcp import tcp_endpoint
 from stun import Address
@@ -49,7 +49,7 @@ MAX_FAILURES = 64
 
 _PROBES = (Address.parse("192.0.2.1"), Address.parse("2001:db8::1"))
 """Never sent to: asking for the route tells which address is the host's main one."""
-_log = structlog.get_logger("ice_client.gathering")
+_log = logging.getLogger(__name__)
 
 Component = tuple[int, int]
 """Stream, component."""
@@ -151,7 +151,7 @@ class Gatherer:
 
     def failed(self, uri: StunUri, local: Address | None, reason: object) -> None:
         """Note that a server gave nothing."""
-        _log.debug("server-failed", server=str(uri), local=str(local), reason=str(reason))
+        _log.debug("%s gave nothing to %s: %s", uri, local, reason)
         del self.failures[: 1 - MAX_FAILURES]
         self.failures.append(ServerFailure(uri, local, str(reason)))
 
@@ -190,24 +190,32 @@ class Gatherer:
             name = self._names[address] = random_name()
             with contextlib.suppress(IceError):  # too many names: the address is not told then
                 await self._mdns.publish(name, address)
-        tickets = [self._pending.open() for _ in self._components]
-        self._nursery.start_soon(self._hold, address, scope, tickets)
+        sockets = [
+            (transport, component, self._pending.open())
+            for component in self._components
+            for transport in (Transport.UDP, *self.options.tcp_types)
+        ]
+        self._nursery.start_soon(self._hold, address, scope, sockets)
 
-    async def _hold(self, address: Address, scope: trio.CancelScope, tickets: list[Ticket]) -> None:
-        """Keep an address's sockets, for every component, until it is gone."""
+    async def _hold(
+        self,
+        address: Address,
+        scope: trio.CancelScope,
+        sockets: list[tuple[Transport, Component, Ticket]],
+    ) -> None:
+        """Keep an address's sockets until it is gone."""
         with scope:
             async with trio.open_nursery() as nursery:
-                for component, ticket in zip(self._components, tickets, strict=True):
-                    nursery.start_soon(self._udp_host, address, component, ticket)
-                    for transport in self.options.tcp_types:
-                        nursery.start_soon(self._tcp_host, transport, address, component)
+                for transport, component, ticket in sockets:
+                    host = self._tcp_host if transport.is_tcp else self._udp_host
+                    nursery.start_soon(host, transport, address, component, ticket)
                 await trio.sleep_forever()
 
     async def _network_changed(self, *, restarted: bool = False) -> None:
         addresses = await local_addresses(self.options.interfaces)
         there = {each.address for each in addresses}
         for address in [each for each in self._addresses if each not in there]:
-            _log.debug("address-gone", address=address.host)
+            _log.debug("%s is gone", address.host)
             self._addresses.pop(address).cancel()
             name = self._names.pop(address, None)
             if name is not None and self._mdns is not None:
@@ -229,30 +237,60 @@ class Gatherer:
 
     # Host and server-reflexive candidates
 
-    async def _udp_host(self, address: Address, component: Component, ticket: Ticket) -> None:
-        with ticket, contextlib.ExitStack() as stack:
-            try:
-                endpoint = stack.enter_context(udp_endpoint(address))
-            except OSError as error:  # gone already, or not usable yet
-                _log.debug("bind-failed", address=address.host, reason=str(error))
+    async def _udp_host(
+        self, transport: Transport, address: Address, component: Component, ticket: Ticket
+    ) -> None:
+        with ticket, self._bound(transport, address, component) as endpoint:
+            if endpoint is None:
                 return
-            self.attach(endpoint, component)
-            stack.callback(self.detach, endpoint.base)
             if self.options.policy is Policy.ALL:
                 self._tell_host(endpoint.base, address, component)
             async with trio.open_nursery() as nursery:
-                for server in self.options.servers:
-                    for uri in server.uris:
-                        if self.servers.is_stun(uri):
-                            nursery.start_soon(
-                                self._server_reflexive,
-                                endpoint,
-                                uri,
-                                component,
-                                self._pending.open(),
-                            )
+                for uri in self._stun_uris():
+                    other = self._pending.open()
+                    nursery.start_soon(self._server_reflexive, endpoint, uri, component, other)
                 ticket.close()
                 await trio.sleep_forever()
+
+    async def _tcp_host(
+        self, transport: Transport, address: Address, component: Component, ticket: Ticket
+    ) -> None:
+        if self.options.policy is not Policy.ALL:
+            ticket.close()
+            return
+        with ticket, self._bound(transport, address, component) as endpoint:
+            if endpoint is None:
+                return
+            self._tell_host(endpoint.base, address, component)
+            ticket.close()
+            await trio.sleep_forever()
+
+    @contextlib.contextmanager
+    def _bound(
+        self, transport: Transport, address: Address, component: Component
+    ) -> Iterator[Endpoint | None]:
+        """Make an endpoint and attach it for the length of the block; None if that can't be."""
+        with contextlib.ExitStack() as stack:
+            try:
+                endpoint: Endpoint = stack.enter_context(
+                    tcp_endpoint(transport, address) if transport.is_tcp else udp_endpoint(address)
+                )
+            except OSError as error:  # the address is gone already, or not usable yet
+                _log.debug("%s can't be bound: %s", address.host, error)
+                yield None
+                return
+            self.attach(endpoint, component)
+            stack.callback(self.detach, endpoint.base)
+            yield endpoint
+
+    def _stun_uris(self) -> list[StunUri]:
+        uris = [uri for server in self.options.servers for uri in server.uris]
+        # A service's stun: and turn: URIs are often on one port; once is enough.
+        chosen: dict[tuple[str, int], StunUri] = {}
+        for uri in uris:
+            if is_stun(uri):
+                chosen.setdefault((uri.host, uri.effective_port), uri)
+        return list(chosen.values())
 
     def _tell_host(self, base: Base, address: Address, component: Component) -> None:
         name = self._names.get(address)
@@ -277,6 +315,8 @@ class Gatherer:
             try:
                 with trio.fail_after(self.options.server_timeout):
                     server = await self.servers.stun_address(uri, local.family)
+                    if server is None:
+                        return
                     await self.pace()
                     mapped = await self.session.queries.ask(endpoint, server)
             except (IceError, trio.TooSlowError) as error:
@@ -303,20 +343,6 @@ class Gatherer:
             if self.session.core.state not in {AgentState.CONNECTED, AgentState.COMPLETED}:
                 with contextlib.suppress(IceError), trio.move_on_after(KEEPALIVE):
                     await self.session.queries.ask(endpoint, server)
-
-    async def _tcp_host(self, transport: Transport, address: Address, component: Component) -> None:
-        if self.options.policy is not Policy.ALL:
-            return
-        with contextlib.ExitStack() as stack:
-            try:
-                endpoint = stack.enter_context(tcp_endpoint(transport, address))
-            except OSError as error:
-                _log.debug("bind-failed", address=address.host, reason=str(error))
-                return
-            self.attach(endpoint, component)
-            stack.callback(self.detach, endpoint.base)
-            self._tell_host(endpoint.base, address, component)
-            await trio.sleep_forever()
 
     def _all_gathered(self) -> None:
         if not (self.options.continual or self.log.is_ended or self.session.is_closed):

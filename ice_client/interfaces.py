@@ -61,6 +61,14 @@ class LocalAddress:
         return ipaddress.ip_network((self.address.packed, self.prefix_length), strict=False)
 
 
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _families(values: Iterable[Family]) -> frozenset[Family]:
+    return frozenset(values)
+
+
 def _networks(values: Iterable[str | Network]) -> tuple[Network, ...]:
     return tuple(
         ipaddress.ip_network(value, strict=False) if isinstance(value, str) else value
@@ -83,11 +91,11 @@ class InterfaceFilter:
 
     """
 
-    interfaces: Sequence[str] = attrs.field(default=(), converter=tuple)
-    exclude_interfaces: Sequence[str] = attrs.field(default=(), converter=tuple)
+    interfaces: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    exclude_interfaces: tuple[str, ...] = attrs.field(default=(), converter=_names)
     networks: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
     exclude_networks: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
-    families: frozenset[Family] = attrs.field(default=frozenset(Family), converter=frozenset)
+    families: frozenset[Family] = attrs.field(default=frozenset(Family), converter=_families)
     loopback: bool = False
     link_local: bool = False
 

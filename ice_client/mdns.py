@@ -6,6 +6,7 @@ One endpoint serves any number of agents: they share its sockets and its questio
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import socket
 import struct
@@ -13,7 +14,6 @@ import uuid
 from collections.abc import AsyncIterator, Iterable
 
 import attrs
-import structlog
 import trio
 
 from ice_client.interfaces import LocalAddress
@@ -38,7 +38,7 @@ _GROUPS = {
 }
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29  # Linux; `socket` does not name them
 
-_log = structlog.get_logger("ice_client.mdns")
+_log = logging.getLogger(__name__)
 
 
 def random_name() -> str:
@@ -123,7 +123,7 @@ class Mdns:
             try:
                 data, sockaddr = await sock.recvfrom(MAX_MESSAGE)
             except OSError as error:  # the interface went away; the others go on
-                _log.debug("mdns-receive-failed", interface=index, error=str(error))
+                _log.debug("mDNS on interface %d: %s", index, error)
                 await trio.sleep(1.0)
                 continue
             source = attrs.evolve(Address.from_sockaddr(sockaddr), scope=index)
@@ -181,7 +181,7 @@ async def open_mdns(addresses: Iterable[LocalAddress]) -> AsyncIterator[Mdns]:
                 try:
                     sockets[key] = stack.enter_context(_multicast_socket(each))
                 except OSError as error:
-                    _log.debug("mdns-socket-failed", interface=each.interface, error=str(error))
+                    _log.debug("no mDNS on %s: %s", each.interface, error)
         if not sockets:
             raise MdnsError("multicast DNS can be spoken on no interface")
         mdns = Mdns(sockets)

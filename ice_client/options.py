@@ -30,6 +30,10 @@ def _servers(values: Iterable[IceServer]) -> tuple[IceServer, ...]:
     return tuple(values)
 
 
+def _transports(values: Iterable[Transport]) -> frozenset[Transport]:
+    return frozenset(values)
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class AgentOptions:
     """How an agent gathers; times in seconds.
@@ -52,7 +56,7 @@ class AgentOptions:
     servers: tuple[IceServer, ...] = attrs.field(default=(), converter=_servers)
     policy: Policy = attrs.field(default=Policy.ALL, converter=Policy)
     interfaces: InterfaceFilter = attrs.field(factory=InterfaceFilter)
-    tcp_types: frozenset[Transport] = attrs.field(default=frozenset(), converter=frozenset)
+    tcp_types: frozenset[Transport] = attrs.field(default=frozenset(), converter=_transports)
     mdns: bool = False
     continual: bool = False
     server_timeout: float = attrs.field(default=5.0, validator=gt(0))

@@ -8,10 +8,10 @@ and its own few packets that wait for it.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-import structlog
 import trio
 
 from ice_client.core import Base
@@ -27,7 +27,7 @@ QUEUED_PACKETS = 64
 SPLIT_PACKETS = 1024
 """As many as the relay itself keeps, for each family."""
 
-_log = structlog.get_logger("ice_client.relay")
+_log = logging.getLogger(__name__)
 
 
 class RelayEndpoint(Endpoint):
@@ -114,7 +114,7 @@ class RelayEndpoint(Endpoint):
             await self.relay.permit(remote.with_port(0))
         except TurnClientError as error:
             # The core hears of it with the next packet, at the latest when it sends a check again.
-            _log.debug("permission-refused", peer=remote.host, reason=str(error))
+            _log.debug("no permission for %s: %s", remote.host, error)
             self._refused.add(remote.packed)
             del self._waiting[remote.packed]
             return

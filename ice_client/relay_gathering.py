@@ -138,21 +138,21 @@ class RelayGatherer:
     async def _hold(self, race: _Race, way: TurnServer, local: Address, ended: trio.Event) -> None:
         gatherer = self._gatherer
         await gatherer.pace()
-        async with contextlib.AsyncExitStack() as stack:
-            with trio.fail_after(gatherer.options.server_timeout):
-                relay = await stack.enter_async_context(
-                    open_relay(
-                        way,
-                        options=self._options(),
-                        bind=local,
-                        timing=gatherer.options.turn_timing,
-                    )
-                )
-            if race.is_won:
-                return
-            race.is_won, race.local = True, local
-            ended.set()
-            await self._use(race, relay)
+        with trio.fail_after(gatherer.options.server_timeout) as patience:
+            async with open_relay(
+                way,
+                options=self._options(),
+                bind=local,
+                timing=gatherer.options.turn_timing,
+            ) as relay:
+                # The time was for the allocation to begin, not for its life. Both blocks end
+                # here: a scope must not end before the nurseries that were opened in it.
+                patience.deadline = float("inf")
+                if race.is_won:
+                    return
+                race.is_won, race.local = True, local
+                ended.set()
+                await self._use(race, relay)
 
     def _options(self) -> AllocateOptions:
         # A host without IPv6 has no peers that only IPv6 reaches, or none that need a relay's.

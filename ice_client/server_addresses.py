@@ -14,6 +14,16 @@ from stun import Address, Family
 from stun.uri import StunUri
 
 
+def is_stun(uri: StunUri) -> bool:
+    """Whether to ask it for mapped addresses, over UDP.
+
+    `turn:` is asked as well: every TURN server answers Binding (RFC 8656 §4), and a service
+    is often told by its TURN URI alone. Over TLS or TCP a server would see another address
+    than checks over UDP come from.
+    """
+    return Transport.of_uri(uri) is Transport.UDP
+
+
 class ServerAddresses:
     """What names resolved to, failures included: a resolver that stalls does so once."""
 
@@ -21,27 +31,17 @@ class ServerAddresses:
         self._locks: defaultdict[StunUri, trio.Lock] = defaultdict(trio.Lock)
         self._ways: dict[StunUri, tuple[ResolvedServer, ...] | ResolutionError] = {}
 
-    @staticmethod
-    def is_stun(uri: StunUri) -> bool:
-        """Whether to ask it for mapped addresses, over UDP.
-
-        `turn:` is asked as well: every TURN server answers Binding (RFC 8656 §4), and a service
-        is often told by its TURN URI alone. Over TLS or TCP a server would see another address
-        than checks over UDP come from.
-        """
-        return Transport.of_uri(uri) is Transport.UDP
-
-    async def stun_address(self, uri: StunUri, family: Family) -> Address:
-        """Return where to send a Binding request over UDP.
+    async def stun_address(self, uri: StunUri, family: Family) -> Address | None:
+        """Return where to send a Binding request over UDP; None if it has but the other family.
 
         Raises:
-            ResolutionError: the server has no address of that family.
+            ResolutionError: the server has no address at all.
 
         """
         for way in await self._resolve(uri):
             if way.server.transport is Transport.UDP and way.address.family is family:
                 return way.address
-        raise ResolutionError(f"{uri.host} has no {family.name} address")
+        return None
 
     async def turn_ways(self, uri: StunUri, server: IceServer) -> list[TurnServer]:
         """Return the ways to a TURN server, the best first.

@@ -6,11 +6,11 @@ it says, and keeps the application's packets until they are asked for.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 
 import attrs
-import structlog
 import trio
 
 from ice_client.binding_queries import BindingQueries
@@ -26,7 +26,7 @@ RECEIVE_QUEUE = 1024
 MAX_TRAFFIC_ROWS = 256
 """Pairs whose traffic is counted: more than a core has at a time, less than without an end."""
 
-_log = structlog.get_logger("ice_client.session")
+_log = logging.getLogger(__name__)
 
 
 @attrs.define(slots=True)
@@ -154,7 +154,7 @@ class Session:
             try:
                 data, source = await endpoint.receive_from()
             except IceError as error:
-                _log.debug("endpoint-ended", base=str(base), reason=str(error))
+                _log.debug("%s ended: %s", base, error)
                 return
             self._take(data, source, base, inbox)
 

@@ -7,12 +7,12 @@ connection carries them is found or made here. RFC 4571 frames them.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import socket
 from collections.abc import Iterator
 
 import attrs
-import structlog
 import trio
 
 from ice_client.core.candidate import TCP_DISCARD_PORT, Base, Transport
@@ -30,7 +30,7 @@ FIRST_PACKET_TIMEOUT = 10.0
 """Seconds that a connection from outside may say nothing: a peer connects to send a check."""
 _RECEIVE_SIZE = 65_536
 
-_log = structlog.get_logger("ice_client.tcp")
+_log = logging.getLogger(__name__)
 
 
 @attrs.define(slots=True, eq=False)
@@ -123,7 +123,7 @@ class TcpEndpoint(Endpoint):
             try:
                 stream = await listener.accept()
             except OSError as error:  # aborted before it was taken, or out of descriptors
-                _log.debug("tcp-accept-failed", error=str(error))
+                _log.debug("accept on %s: %s", self.base, error)
                 await trio.sleep(0.1)
                 continue
             remote = _peer(stream)
@@ -162,7 +162,7 @@ class TcpEndpoint(Endpoint):
                     await sock.connect(remote.sockaddr)
                     return trio.SocketStream(sock)
             except OSError as error:
-                _log.debug("tcp-connect-failed", remote=str(remote), error=str(error))
+                _log.debug("no connection to %s: %s", remote, error)
         return None
 
     def _socket(self) -> trio.socket.SocketType:
