@@ -6,7 +6,6 @@ transports: the next is begun before the one before has failed, and the first al
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
