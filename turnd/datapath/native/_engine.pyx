@@ -3,7 +3,7 @@
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 import os
@@ -95,7 +95,7 @@ cdef extern from "control.h":
 _TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS, Transport.DTLS)
 cdef enum:
     MOST_OF_A_RUN = 64
-    BYTES_OF_A_RUN = 65536
+    BYTES_OF_A_RUN = 66000  # more than the largest entry, a whole datagram with its header
 cdef dict _TRANSPORT_NUMBERS = {transport: i for i, transport in enumerate(_TRANSPORTS)}
 
 
@@ -162,12 +162,14 @@ cdef class Engine:
     cdef set _run_takers
     cdef up_header_t _taking[MOST_OF_A_RUN]
     cdef int _taking_count
+    cdef uint8_t *_run
 
     def __cinit__(self, int shards, known_attributes):
         seed = int.from_bytes(os.urandom(8), "big")
         id_seed = int.from_bytes(os.urandom(8), "big")
         self._engine = engine_new(shards, seed, id_seed)
-        if self._engine == NULL:
+        self._run = <uint8_t *>malloc(BYTES_OF_A_RUN)
+        if self._engine == NULL or self._run == NULL:
             raise MemoryError
         self._five_tuples = {}
         self._run_takers = set()
@@ -176,6 +178,7 @@ cdef class Engine:
 
     def __dealloc__(self):
         engine_free(self._engine)
+        free(self._run)
 
     def start(self):
         if not engine_start(self._engine):
@@ -343,12 +346,11 @@ cdef class Engine:
         """Take what is next for a client, and what follows for the same one."""
         cdef const up_header_t *entry = ring_peek(ring)
         cdef uint32_t size = 0
-        pieces = []
         while True:
+            memcpy(self._run + size, entry + 1, entry.size)
+            size += entry.size
             self._taking[self._taking_count] = entry[0]
             self._taking_count += 1
-            size += entry.size
-            pieces.append(PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.size))
             ring_pop(ring)
             entry = ring_peek(ring) if runs else NULL
             if (
@@ -358,7 +360,7 @@ cdef class Engine:
                 or self._taking_count == MOST_OF_A_RUN
                 or size + entry.size > BYTES_OF_A_RUN
             ):
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                return PyBytes_FromStringAndSize(<const char *>self._run, size)
 
     def taken(self):
         cdef int index
