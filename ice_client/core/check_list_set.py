@@ -92,24 +92,25 @@ class CheckListSet:
                 pair.compute_priority(role)
             check_list.sort()
 
-    def unfreeze_initial(self) -> None:
-        """Set one pair of each foundation that is all Frozen to Waiting (RFC 8445 §6.1.2.6).
+    def unfreeze_new(self) -> None:
+        """Give pairs that were formed since the last call the state they start with.
 
-        The one of the first list, lowest component and highest priority. Of a foundation that
-        has succeeded every pair: a trickled one must not wait for what has happened already
-        (RFC 8838 §12).
+        Of each foundation the first pair is Waiting, by stream, component and priority
+        (RFC 8445 §6.1.2.6), also where one that was trickled before it is under way: the peer,
+        who may know the first one alone, has to meet us there (RFC 8838 §12, rule 1). Of a
+        foundation that has succeeded every pair is (rule 2).
         """
-        states: dict[tuple[str, str], set[PairState]] = {}
+        topmost: dict[tuple[str, str], CandidatePair] = {}
+        succeeded: set[tuple[str, str]] = set()
+        for pair in sorted(self, key=lambda one: (one.stream, one.component, -one.priority)):
+            topmost.setdefault(pair.foundation, pair)
+            if pair.state is PairState.SUCCEEDED:
+                succeeded.add(pair.foundation)
         for pair in self:
-            states.setdefault(pair.foundation, set()).add(pair.state)
-        first_ones: set[tuple[str, str]] = set()
-        frozen = [pair for pair in self if pair.state is PairState.FROZEN]
-        for pair in sorted(frozen, key=lambda pair: (pair.stream, pair.component, -pair.priority)):
-            of_foundation = states[pair.foundation]
-            is_first = len(of_foundation) == 1 and pair.foundation not in first_ones
-            if PairState.SUCCEEDED in of_foundation or is_first:
+            if pair.state is PairState.FROZEN and (
+                pair.foundation in succeeded or topmost[pair.foundation] is pair
+            ):
                 pair.state = PairState.WAITING
-                first_ones.add(pair.foundation)
 
     def unfreeze_foundation(self, foundation: tuple[str, str]) -> None:
         """Set the Frozen pairs of a foundation to Waiting: one succeeded (RFC 8445 §7.2.5.3.3)."""

@@ -81,6 +81,9 @@ class CheckServer:
         ):
             self._context.counters.unauthenticated += 1
             return
+        if (base, source) in generation.selection.revoked:
+            self._context.counters.revoked += 1
+            return
         answer = _Answer(self._context, message, base, source, generation.local_credentials.key)
         unknown = tuple(
             code for code, _ in message.attributes if code < 0x8000 and code not in _UNDERSTOOD

@@ -181,7 +181,7 @@ class Generation:
         """Return when `on_deadline` has something to do."""
         deadlines = [
             self.selection.next_deadline(now),
-            self._nominator.next_deadline(candidates_ended=self.candidates_ended),
+            self._nominator.next_deadline(now, candidates_ended=self.candidates_ended),
         ]
         if self._client is not None:
             deadlines.append(self._client.next_deadline())
@@ -207,7 +207,7 @@ class Generation:
             self.selection.nominate(pair, now)
 
     def _schedule(self, client: CheckClient, now: float) -> None:
-        self.lists.unfreeze_initial()
+        self.lists.unfreeze_new()
         pair = None
         if now >= self._next_triggered_at:
             pair = self.lists.next_triggered()
@@ -348,6 +348,7 @@ class Generation:
         if pair is None:
             self._context.counters.excess += 1
             return
+        pair.last_request_at = now
         pair.requests_received += 1
         pair.responses_sent += 1
         lite = self._context.settings.lite

@@ -31,15 +31,15 @@ class Nominator:
         self._selection = selection
         self._nomination = 0
 
-    def next_deadline(self, *, candidates_ended: bool) -> float | None:
+    def next_deadline(self, now: float, *, candidates_ended: bool) -> float | None:
         """Return when a component's best valid pair will have been waited with long enough."""
-        due = (self._due(key, candidates_ended) for key in self._context.component_keys)
+        due = (self._due(key, candidates_ended, now) for key in self._context.component_keys)
         return min((at for _, at in (one for one in due if one is not None)), default=None)
 
     def on_deadline(self, now: float, *, candidates_ended: bool) -> None:
         """Enqueue checks with USE-CANDIDATE for what is due."""
         for key in self._context.component_keys:
-            due = self._due(key, candidates_ended)
+            due = self._due(key, candidates_ended, now)
             if due is not None and due[1] <= now:
                 self._nominate(due[0])
 
@@ -51,7 +51,9 @@ class Nominator:
         # RFC 8445 §8.1.1: "enqueueing the pair that generated the check".
         self._lists.trigger(pair)
 
-    def _due(self, key: ComponentKey, candidates_ended: bool) -> tuple[CandidatePair, float] | None:
+    def _due(
+        self, key: ComponentKey, candidates_ended: bool, now: float
+    ) -> tuple[CandidatePair, float] | None:
         """Return what is to be nominated next, and when."""
         if not self._context.is_controlling or self._context.settings.lite:
             return None
@@ -61,19 +63,33 @@ class Nominator:
             return None
         best = max(valid, key=lambda pair: pair.valid_priority)
         selected = self._selection.get(key)
-        if selected is not None or self._selection.lost_at(key) is not None:
-            # RFC 8445 §8.1.1: once a nomination has succeeded there is no other for that
-            # component, not even if the pair is lost; unless the peer knows renomination.
-            if not self._selection.keeps_checking:
-                return None
-            if selected is not None and best.valid_priority <= selected.valid_priority:
-                return None
-            return best, best.validated_at
+        if selected is not None:
+            # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
+            renominate = self._selection.keeps_checking
+            is_better = best.valid_priority > selected.valid_priority
+            return (best, best.validated_at) if renominate and is_better else None
+        if self._selection.lost_at(key) is not None:
+            return self._substitute(valid, now)
         better_to_come = any(pair.is_unfinished and pair.priority > best.priority for pair in pairs)
         if not better_to_come and (candidates_ended or not best.is_relayed):
             return best, best.validated_at
         first = min(pair.validated_at for pair in valid)
         return best, first + self._wait(best)
+
+    def _substitute(
+        self, valid: list[CandidatePair], now: float
+    ) -> tuple[CandidatePair, float] | None:
+        """Return what may take the place of a selected pair that was lost.
+
+        §8.1.1 allows no other nomination without a restart, lest the two disagree. But where
+        the peer's NAT has given it a new address, the pair it uses still is the one that was
+        nominated, and its checks come from there: only we see another pair. So what the peer
+        has used lately may be nominated, once nothing is left to disagree about.
+        """
+        newest = now - self._context.settings.disconnected_after
+        alive = [pair for pair in valid if pair.last_request_at > newest]
+        best = max(alive, key=lambda pair: pair.valid_priority, default=None)
+        return None if best is None else (best, best.validated_at)
 
     def _wait(self, best: CandidatePair) -> float:
         longest = self._context.settings.nomination_wait

@@ -7,6 +7,8 @@ object, which keeps the local candidate of the valid pair beside the one it was 
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from ice_client.core.candidate import Base, Candidate, CandidateType
@@ -48,6 +50,7 @@ class CandidatePair:
         valid_priority: priority of the valid pair; decides what is nominated and selected.
         validated_at: when it turned valid.
         last_response_at: when an answer came last.
+        last_request_at: when a request of the peer's came last.
         is_nominated: its nomination is complete.
         is_nominating: we are controlling, and its check carries USE-CANDIDATE.
         nominate_when_valid: the controlling peer nominated it; it counts once it is valid.
@@ -65,6 +68,7 @@ class CandidatePair:
     valid_priority: int = 0
     validated_at: float = 0.0
     last_response_at: float = 0.0
+    last_request_at: float = -math.inf
     is_nominated: bool = False
     is_nominating: bool = False
     nominate_when_valid: bool = False

@@ -10,7 +10,7 @@ from ice_client.core.check_list_set import CheckListSet
 from ice_client.core.consent import Consent
 from ice_client.core.context import ComponentKey, Context
 from ice_client.core.events import ConsentLost
-from ice_client.core.pair import CandidatePair
+from ice_client.core.pair import CandidatePair, PairKey
 from stun import Message, MessageClass, Method
 
 
@@ -26,6 +26,7 @@ class Selection:
             in a lite agent.
         keeps_checking: another pair may be nominated later, so pairs stay on the check list
             once one is selected (renomination); RFC 8445 §8.1.2 takes them off.
+        revoked: 5-tuples on which consent was lost: these credentials serve there no more.
         is_unchecked: both agents are lite: nobody sends checks, so nobody consents.
 
     """
@@ -36,6 +37,7 @@ class Selection:
         self._pairs: dict[ComponentKey, CandidatePair] = {}
         self._consents: dict[ComponentKey, Consent] = {}
         self._lost_at: dict[ComponentKey, float] = {}
+        self.revoked: set[PairKey] = set()
         self.client: CheckClient | None = None
         self.keeps_checking = False
         self.is_unchecked = False
@@ -97,6 +99,9 @@ class Selection:
         for key, consent in list(self._consents.items()):
             pair = self._pairs[key]
             if consent.is_expired(now):
+                # RFC 7675 §5.1: only a restart can obtain consent there again. Answers go with
+                # requests: so the peer notices too, and does not wait for us for ever.
+                self.revoked.add(pair.key)
                 pair.invalidate()
                 self._lose(pair, now)
             elif consent.take_request(now) and self.client is not None:

@@ -75,6 +75,7 @@ class AgentCounters:
         unmatched_responses: no transaction waits for it, or its integrity is wrong.
         unknown_base: it came on a base that no candidate has.
         excess: a limit was reached: early checks, candidates, pairs.
+        revoked: an authentic request on a 5-tuple on which consent was lost (RFC 7675 §5.1).
         unexpected: STUN that an agent has no use for (another method or class).
 
     """
@@ -84,4 +85,5 @@ class AgentCounters:
     unmatched_responses: int = 0
     unknown_base: int = 0
     excess: int = 0
+    revoked: int = 0
     unexpected: int = 0
