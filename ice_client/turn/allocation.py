@@ -107,7 +107,7 @@ class AllocationKeeper:
         wanted = self._options.lifetime if lifetime is None else lifetime
         self._send(RefreshPurpose(operation), wanted, now)
 
-    def delete(self, operation: int, now: float) -> None:
+    def delete(self, operation: int | None, now: float) -> None:
         """Send Refresh with a lifetime of 0 (RFC 8656 §8)."""
         self.state = ClientState.CLOSED
         self._deadlines.set(("refresh",), None)
@@ -132,7 +132,9 @@ class AllocationKeeper:
         now: float,
     ) -> None:
         """Take the outcome of Allocate."""
-        if response is not None:
+        if self.state is not ClientState.ALLOCATING:
+            error = error or RelayClosedError("the relay was closed while it was being opened")
+        elif response is not None:
             try:
                 self.allocation = read_allocation(response)
                 self._ticket = response.get(a.MOBILITY_TICKET)

@@ -28,6 +28,7 @@ from ice_client.turn.errors import (
     TurnClientError,
 )
 from ice_client.turn.exchanges import DEFAULT_TIMING, Exchanges, Outcome, Request
+from ice_client.turn.keepalive import Keepalive
 from ice_client.turn.options import AllocateOptions, peer_attribute
 from ice_client.turn.outputs import (
     Allocation,
@@ -97,6 +98,7 @@ class TurnClient:
         self._keeper = AllocationKeeper(
             options, self._start, self._deadlines, self._outputs, self._lose
         )
+        self._keepalive = Keepalive(self._deadlines, self._outputs, random_bytes)
         self._operations = 0
         self._lost = False
 
@@ -141,6 +143,14 @@ class TurnClient:
         operation = self._new_allocated_operation()
         self._keeper.delete(operation, now)
         return operation
+
+    def abandon(self, now: float) -> None:
+        """Delete what an Allocate that is under way may bring: its answer is not waited for.
+
+        It fails, and a Refresh with a lifetime of 0 goes after it.
+        """
+        if self.state is ClientState.ALLOCATING:
+            self._keeper.delete(None, now)
 
     def move(self, now: float) -> int:
         """Take the allocation along to another client address (RFC 8016 §3.2).
@@ -216,6 +226,7 @@ class TurnClient:
             TurnClientError: there is no allocation, or no permission.
 
         """
+        self._keepalive.sent(now)
         channel = None if dont_fragment else self._channels.number_to(peer)
         if channel is not None:
             return ChannelData(channel, data).encode(stream=self._reliable)
@@ -267,6 +278,8 @@ class TurnClient:
                     self._permissions.on_deadline(packed, now)
                 case ("channel", int(number)):
                     self._channels.on_deadline(number, now)
+                case ("keepalive",):
+                    self._keepalive.on_deadline(now)
                 case _:
                     self._keeper.refresh(None, None, now)
 
@@ -341,6 +354,8 @@ class TurnClient:
         match outcome.request.purpose:
             case AllocatePurpose() as allocate:
                 self._keeper.allocated(allocate, response, error, now)
+                if self.state is ClientState.ALLOCATED and not self._reliable:
+                    self._keepalive.start(now)
                 return
             case RefreshPurpose() as refresh:
                 self._keeper.refreshed(refresh, response, error, now)

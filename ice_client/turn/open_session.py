@@ -200,7 +200,9 @@ async def _allocated(
 
 async def delete_allocation(session: Session) -> None:
     """Send Refresh(0), wait a little for the answer even when cancelled, and end the session."""
-    if session.is_allocated and session.failure is None:
-        with trio.move_on_after(CLOSE_TIMEOUT, shield=True), contextlib.suppress(TurnClientError):
+    with trio.move_on_after(CLOSE_TIMEOUT, shield=True), contextlib.suppress(TurnClientError):
+        if session.failure is None:
+            await session.abandon()
+        if session.failure is None and session.is_allocated:
             await session.perform(session.client.close)
     session.end()

@@ -91,6 +91,7 @@ class Session:
         self._nursery = nursery
         self._to_send: list[bytes] = []
         self._wake = trio.Event()
+        self._sleeps_until = 0.0
         self._waiters: dict[int, _Waiter] = {}
         self._data_in, self._data_out = trio.open_memory_channel[tuple[bytes, Address]](
             receive_queue
@@ -229,9 +230,10 @@ class Session:
             if self._to_send:
                 continue
             self._wake = trio.Event()
-            deadline = self.client.next_deadline()
-            with trio.move_on_at(deadline if deadline is not None else float("inf")):
+            self._sleeps_until = self._deadline()
+            with trio.move_on_at(self._sleeps_until):
                 await self._wake.wait()
+            self._sleeps_until = 0.0
             self.client.on_deadline(trio.current_time())
             self._take_outputs()
 
@@ -262,8 +264,13 @@ class Session:
                         self._notice_in.send_nowait(output)
                     except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
                         self.dropped += 1
-        # The driver sends, and sleeps no longer than until what may be a new deadline.
-        self._wake.set()
+        # Not with every packet: only when there is work for the driver.
+        if self._to_send or self._deadline() < self._sleeps_until:
+            self._wake.set()
+
+    def _deadline(self) -> float:
+        deadline = self.client.next_deadline()
+        return deadline if deadline is not None else float("inf")
 
     def _fail(self, error: TurnClientError) -> None:
         self._close(error)
@@ -275,6 +282,19 @@ class Session:
             self.failure = error
         self._data_in.close()
         self._notice_in.close()
+
+    async def abandon(self) -> None:
+        """Delete what an Allocate under way may bring, as far as one datagram can.
+
+        A stream needs none: the server deletes the allocation when it closes.
+        """
+        if self.client.state is not ClientState.ALLOCATING or self.link.reliable:
+            return
+        self.client.abandon(trio.current_time())
+        self._take_outputs()
+        to_send, self._to_send = self._to_send, []
+        for packet in to_send:
+            await self.link.send(packet)
 
     @property
     def allocation(self) -> Allocation:

@@ -20,7 +20,7 @@ from ice_client.turn.allocation import ClientState
 from ice_client.turn.outputs import AllocationLost, Done, Failed
 from stun import Method
 from stun import attributes as a
-from tests.ice_client.turn.wire import PEER, Wire, allocated
+from tests.ice_client.turn.wire import PEER, Wire, allocated, granted, make_wire
 
 
 def lost(wire: Wire) -> TurnClientError:
@@ -186,3 +186,44 @@ def test_without_a_ticket_nothing_moves() -> None:
         wire.client.move(wire.now)
     with pytest.raises(ValueError, match="close"):
         wire.client.refresh(wire.now, 0)
+
+
+def test_a_quiet_client_sends_binding_indications_for_the_nats_on_the_way() -> None:
+    wire = allocated()
+    start = wire.now
+    wire.advance(80)
+    assert wire.keepalives == [start + 25, start + 50, start + 75]
+
+
+def test_data_take_the_place_of_keepalives() -> None:
+    wire = allocated(automatic_channels=False)
+    wire.client.permit([PEER], wire.now)
+    wire.succeed(wire.request())
+    for _ in range(10):
+        wire.advance(20)
+        wire.client.send(b"x", PEER, wire.now)
+    assert wire.keepalives == []
+
+
+def test_a_stream_needs_no_keepalives() -> None:
+    wire = allocated(reliable=True)
+    wire.advance(200)
+    assert wire.keepalives == []
+
+
+def test_an_allocate_that_is_abandoned_is_followed_by_its_deletion() -> None:
+    wire = make_wire()
+    operation = wire.client.allocate(wire.now)
+    wire.challenge(wire.request())
+    request = wire.request()
+    wire.client.abandon(wire.now)
+    refresh = wire.request()
+    assert (refresh.method, refresh.get(a.LIFETIME)) == (Method.REFRESH, 0)
+    wire.succeed(request, granted(request))
+    (failed,) = wire.take_events()
+    assert isinstance(failed, Failed)
+    assert failed.operation == operation
+    wire.succeed(refresh, [a.LIFETIME.of(0)])
+    assert wire.client.state is ClientState.CLOSED
+    wire.advance(1000)
+    assert wire.requests() == []

@@ -25,6 +25,7 @@ RELAYED = Address.parse("192.0.2.1", 50000)
 MAPPED = Address.parse("198.51.100.7", 40000)
 PEER = Address.parse("203.0.113.5", 6000)
 LIFETIME = 600
+BINDING_INDICATION = b"\0\x11"
 CREDENTIALS = LongTermCredentials(USER, PASSWORD)
 
 Signing = tuple[IntegrityAlgorithm, bytes]
@@ -49,13 +50,16 @@ class Wire:
     client: TurnClient
     now: float = 1000.0
     sent: list[bytes] = attrs.field(factory=list)
+    keepalives: list[float] = attrs.field(factory=list)
     events: list[Output] = attrs.field(factory=list)
     exchanges: list[Exchange] = attrs.field(factory=list)
 
     def pump(self) -> None:
         """Take the core's outputs."""
         while (output := self.client.next_output()) is not None:
-            if isinstance(output, Transmit):
+            if isinstance(output, Transmit) and output.data[:2] == BINDING_INDICATION:
+                self.keepalives.append(self.now)
+            elif isinstance(output, Transmit):
                 self.sent.append(output.data)
             elif isinstance(output, Exchange):
                 self.exchanges.append(output)
