@@ -162,3 +162,18 @@ def test_listener_that_cannot_be_bound_names_the_address_and_closes_the_others()
             open_udp(address, 0)
     with pytest.raises(ListenError, match="no such address"):
         open_tcp(Address.parse("192.0.2.77", 0), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "anonymous"),
+    [
+        ("", True),
+        ('[[auth.users]]\nname = "u"\npassword = "p"\n', True),
+        ('[auth]\nsecrets = ["a-shared-secret"]\n', False),
+        ('[[realms]]\nname = "b.example"\nsecrets = ["a-shared-secret"]\n', False),
+    ],
+)
+def test_names_are_not_asked_to_be_hashed_where_time_limited_ones_are_valid(
+    tmp_path: Path, text: str, anonymous: bool
+) -> None:
+    assert core_settings(config(tmp_path, text), HOST).username_anonymity is anonymous

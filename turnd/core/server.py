@@ -130,7 +130,9 @@ class TurnServer:
         self._settings = settings
         features = SecurityFeature.NONE
         if settings.password_algorithms:
-            features = SecurityFeature.PASSWORD_ALGORITHMS | SecurityFeature.USERNAME_ANONYMITY
+            features = SecurityFeature.PASSWORD_ALGORITHMS
+            if settings.username_anonymity:
+                features |= SecurityFeature.USERNAME_ANONYMITY
         environment = self._environment
         _, algorithms = a.PASSWORD_ALGORITHMS.of(tuple(settings.password_algorithms))
         nonces = NonceMaker(

@@ -93,6 +93,8 @@ class Settings:
         authenticate: False lets everybody relay (RFC 8656 §7.2 point 1).
         authenticate_binding: ask for credentials on Binding too.
         password_algorithms: offered, best first; empty: MD5, as RFC 5389 knew it.
+        username_anonymity: tell clients to send USERHASH. RFC 8489 §9.2.5 leaves them no choice
+            then, so not where names are valid that only the client knows: time-limited ones.
         oauth_server_name: THIRD-PARTY-AUTHORIZATION's value; empty without OAuth.
         software: SOFTWARE on authenticated responses; empty for none.
         denied_endpoints: this server's listeners, admin and database addresses: never peers.
@@ -119,6 +121,7 @@ class Settings:
     authenticate: bool = True
     authenticate_binding: bool = False
     password_algorithms: tuple[PasswordAlgorithm, ...] = (SHA256, MD5)
+    username_anonymity: bool = True
     oauth_server_name: str = ""
     software: str = ""
     denied_endpoints: frozenset[Address] = frozenset()

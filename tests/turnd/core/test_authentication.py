@@ -32,6 +32,12 @@ def test_request_without_integrity_is_challenged() -> None:
     assert not message.has(a.SOFTWARE)
 
 
+def test_challenge_asks_for_no_userhash_where_none_could_be_looked_up() -> None:
+    nonce = World(username_anonymity=False).client().learn_nonce().message.get(a.NONCE)
+    assert nonce is not None
+    assert nonce_features(nonce) == SecurityFeature.PASSWORD_ALGORITHMS
+
+
 def test_challenge_is_small() -> None:
     world = World(software="turnd with a long name" * 4)
     client = world.client()
