@@ -1,0 +1,1 @@
+"""A WebRTC peer for trio: SDP, DTLS, SRTP, SCTP, RTP and media over `ice_client`."""
