@@ -32,7 +32,6 @@ from ice_client.mdns import Mdns, is_mdns_name, open_mdns
 from ice_client.options import AgentOptions
 from ice_client.server import IceServer
 from ice_client.session import Session, Traffic
-from ice_client.turn.background import background_tasks
 
 MAX_RESOLVING = 32
 """Remote candidates whose names are being asked for at a time."""
@@ -384,10 +383,15 @@ async def open_ice_agent(
         if mdns is None and options.mdns:
             addresses = await local_addresses(options.interfaces)
             mdns = await stack.enter_async_context(open_mdns(addresses))
-        nursery = await stack.enter_async_context(background_tasks())
-        agent = Agent(core, options, nursery, mdns)
-        nursery.start_soon(agent.run)
-        try:
-            yield agent
-        finally:
+        failure: BaseException | None = None
+        async with trio.open_nursery() as nursery:
+            agent = Agent(core, options, nursery, mdns)
+            nursery.start_soon(agent.run)
+            try:
+                yield agent
+            except BaseException as error:
+                failure = error  # to be raised as it is: the tasks are no business of the caller's
             agent.close()
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure

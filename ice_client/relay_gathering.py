@@ -6,6 +6,7 @@ transports: the next is begun before the one before has failed, and the first al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -137,21 +138,18 @@ class RelayGatherer:
     async def _hold(self, race: _Race, way: TurnServer, local: Address, ended: trio.Event) -> None:
         gatherer = self._gatherer
         await gatherer.pace()
-        with trio.fail_after(gatherer.options.server_timeout) as patience:
+        with trio.fail_after(gatherer.options.server_timeout) as limit:
             async with open_relay(
                 way,
                 options=self._options(),
                 bind=local,
                 timing=gatherer.options.turn_timing,
             ) as relay:
-                # The time was for the allocation to begin, not for its life. Both blocks end
-                # here: a scope must not end before the nurseries that were opened in it.
-                patience.deadline = float("inf")
-                if race.is_won:
-                    return
-                race.is_won, race.local = True, local
-                ended.set()
-                await self._use(race, relay)
+                limit.deadline = math.inf
+                if not race.is_won:
+                    race.is_won, race.local = True, local
+                    ended.set()
+                    await self._use(race, relay)
 
     def _options(self) -> AllocateOptions:
         # A host without IPv6 has no peers that only IPv6 reaches, or none that need a relay's.
