@@ -50,7 +50,7 @@ class CheckOptions:
         name_server: instead of the system's.
         quality: whether to measure it, and how much.
         nat: whether to discover NAT behaviour.
-        mapping_lifetime: also how long a NAT mapping lasts; takes minutes.
+        mapping_lifetimes: seconds of silence to try NAT mappings with, one after another.
         own_server: also whether peers can be reached that should not.
         ca_file: PEM file of roots to trust instead of the system's.
         wall_clock: seconds since the epoch.
@@ -63,7 +63,7 @@ class CheckOptions:
     name_server: NameServer | None = None
     quality: QualityOptions | None = attrs.field(factory=QualityOptions)
     nat: bool = True
-    mapping_lifetime: bool = False
+    mapping_lifetimes: tuple[float, ...] = ()
     own_server: bool = False
     ca_file: Path | None = None
     wall_clock: Callable[[], float] = time.time
@@ -244,7 +244,7 @@ async def _nat(report: Report, bound: Sequence[tuple[Way, Row]], options: CheckO
         if way.transport is not Transport.UDP or str(server) in known:
             continue
         known.add(str(server))
-        result = await probe_nat(server, lifetime=options.mapping_lifetime)
+        result = await probe_nat(server, lifetimes=options.mapping_lifetimes)
         report = attrs.evolve(report, nat=(*report.nat, result))
         if result.mapped_address is not None and result.mapped_address != result.local_address:
             candidate = LocalCandidate(

@@ -30,6 +30,7 @@ from ice_client.check.options import (
     target_options,
     targets_from,
 )
+from ice_client.check.probe_nat import LIFETIMES
 from ice_client.check.probe_quality import QualityOptions
 from ice_client.check.progress import LiveMatrix
 from ice_client.check.redact import redact
@@ -167,7 +168,7 @@ def _check_options(flags: dict[str, Any]) -> CheckOptions:
         name_server=name_server(flags["resolver"]),
         quality=None if flags["no_quality"] else QualityOptions(),
         nat=not flags["no_nat"],
-        mapping_lifetime=flags["mapping_lifetime"],
+        mapping_lifetimes=LIFETIMES if flags["mapping_lifetime"] else (),
         own_server=flags["own_server"],
         ca_file=Path(flags["ca_file"]) if flags["ca_file"] else None,
     )

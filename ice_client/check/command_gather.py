@@ -9,7 +9,7 @@ from rich.console import Console
 from ice_client.check.check import CheckOptions, run_check
 from ice_client.check.options import TargetOptions, only_target, run, target_options, targets_from
 from ice_client.check.probe_dns import look_up
-from ice_client.check.probe_nat import probe_nat
+from ice_client.check.probe_nat import LIFETIMES, probe_nat
 from ice_client.check.report_text import candidate_lines, nat_lines
 from ice_client.check.results import Filtering, LocalCandidate, Mapping, NatResult
 from ice_client.check.target import Target, TargetError
@@ -63,7 +63,7 @@ async def discover(target: Target, lifetime: bool) -> tuple[NatResult, ...]:
 
     async def probe(number: int, host: str) -> None:
         server = Address.parse(host, uri.effective_port)
-        results[number] = await probe_nat(server, lifetime=lifetime)
+        results[number] = await probe_nat(server, lifetimes=LIFETIMES if lifetime else ())
 
     async with trio.open_nursery() as nursery:
         for number, host in enumerate(found):

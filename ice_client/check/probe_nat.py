@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Sequence
 
 import attrs
 import trio
@@ -68,12 +69,12 @@ class _Discovery:
         return _xor_mapped(await self.bind(destination))
 
 
-async def probe_nat(server: Address, *, lifetime: bool = False) -> NatResult:
+async def probe_nat(server: Address, *, lifetimes: Sequence[float] = ()) -> NatResult:
     """Discover the behaviour of the NATs between here and a STUN server.
 
     Args:
         server: which answers Binding over UDP.
-        lifetime: also find out how long a mapping lasts; takes minutes.
+        lifetimes: seconds of silence to try a mapping with, such as `LIFETIMES`.
 
     """
     family = socket.AF_INET if server.family is Family.IPV4 else socket.AF_INET6
@@ -104,7 +105,7 @@ async def probe_nat(server: Address, *, lifetime: bool = False) -> NatResult:
                 filtering=await _filtering(discovery),
             )
         result = attrs.evolve(result, hairpin=await _hairpins(discovery, local, mapped))
-    return await _lifetime(server, result) if lifetime else result
+    return await _lifetime(server, result, lifetimes) if lifetimes else result
 
 
 async def _bind_towards(sock: trio.socket.SocketType, server: Address) -> Address | None:
@@ -207,7 +208,7 @@ async def _send(sock: trio.socket.SocketType, data: bytes, to: Address) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def _lifetime(server: Address, result: NatResult) -> NatResult:
+async def _lifetime(server: Address, result: NatResult, lifetimes: Sequence[float]) -> NatResult:
     """Leave a mapping alone for longer and longer, and see whether the same is still there.
 
     RFC 5780 §4.6 has the server answer to another port (RESPONSE-PORT) for that; here the same
@@ -215,7 +216,7 @@ async def _lifetime(server: Address, result: NatResult) -> NatResult:
     """
     family = socket.AF_INET if server.family is Family.IPV4 else socket.AF_INET6
     lasted = 0.0
-    for silence in LIFETIMES:
+    for silence in lifetimes:
         with trio.socket.socket(family, socket.SOCK_DGRAM) as sock:
             if await _bind_towards(sock, server) is None:
                 break

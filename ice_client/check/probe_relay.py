@@ -101,7 +101,7 @@ async def _allocate(
         else:
             break
     code, detail = (440, f"IPv6: {not_relayed}") if not_relayed else (None, "")
-    if relay.server_address.host != Address.parse(server.host).host:
+    if relay.server_address != Address.parse(server.host, server.port):
         code, detail = 300, f"to {relay.server_address}"
     builder.add(Stage(StageName.ALLOCATE, Outcome.OK, times.seconds, code=code, detail=detail))
     return relay

@@ -26,6 +26,8 @@ TIMEOUT = 6.0
 _CHUNK = 16_384
 _OLD = (("TLSv1", SSL.TLS1_VERSION), ("TLSv1.1", SSL.TLS1_1_VERSION))
 _LEAST_RSA_BITS = 2048
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h, which pyOpenSSL gives no name."""
 
 
 class TlsProbeError(Exception):
@@ -52,7 +54,7 @@ async def probe_tls(
     chain = [each.to_cryptography() for each in connection.get_peer_cert_chain() or ()]
     if not chain:
         return None
-    root, trust_error = _verify(connection, wall_time, ca_file)
+    root, trust_error = _verify(connection, ca_file)
     native = _fingerprint(root) if root is not None else ""
     return TlsResult(
         address=str(address),
@@ -128,12 +130,12 @@ async def _old_versions(address: Address, name: str) -> tuple[str, ...]:
 
 
 def _verify(
-    connection: SSL.Connection, wall_time: float, ca_file: Path | None
+    connection: SSL.Connection, ca_file: Path | None
 ) -> tuple[x509.Certificate | None, str]:
     """Return the root the chain leads to, and why there is none.
 
-    At a time within everybody's validity if there is one: whether it has expired is another
-    question, with its own verdict.
+    Whatever the time: whether a certificate has expired is another question, with its own
+    verdict.
     """
     chain = connection.get_peer_cert_chain() or []
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -144,11 +146,7 @@ def _verify(
     store = context.get_cert_store()
     if store is None:
         return None, "there is no store of roots here"
-    certificates = [each.to_cryptography() for each in chain]
-    latest = min(_timestamp(each.not_valid_after_utc) for each in certificates) - 1
-    earliest = max(_timestamp(each.not_valid_before_utc) for each in certificates) + 1
-    moment = max(min(wall_time, latest), earliest)
-    store.set_time(datetime.datetime.fromtimestamp(moment, datetime.UTC))
+    store.set_flags(_NO_CHECK_TIME)
     try:
         verified = crypto.X509StoreContext(store, chain[0], chain[1:]).get_verified_chain()
     except crypto.X509StoreContextError as error:
