@@ -10,7 +10,7 @@ DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
 DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 nftables util-linux
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-.PHONY: run test check format bench fuzz clean debian-run debian-test debian-bench
+.PHONY: run test check format bench fuzz asan clean debian-run debian-test debian-bench
 
 run: $(DEPS)
 	@$(BIN)/turnd run --demo
@@ -30,6 +30,11 @@ format: $(DEPS)
 # An hour by default; FUZZ_SECONDS=60 for a short one.
 fuzz: $(DEPS)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} $(BIN)/python -m tests.fuzz
+
+# The native engine under AddressSanitizer, UBSan and ThreadSanitizer, built beside the installed
+# one; each storm is a minute long by default.
+asan: $(DEPS)
+	$(BIN)/python -m tests.fuzz.sanitized --seconds $${ASAN_SECONDS:-60}
 
 bench: debian-bench $(DEPS)
 	$(BIN)/python -m bench
