@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 import attrs
 import trio
 
-from ice_client.turn.background import background_tasks
 from ice_client.turn.dtls_link import DtlsLink
 from ice_client.turn.errors import LinkError
 from ice_client.turn.link import Link, UdpLink, connected_socket
 from ice_client.turn.server import TurnServer
+from ice_client.turn.shielded import shielded_tasks
 from ice_client.turn.stream_link import ByteStream, StreamLink, start_tls, tls_details
 from ice_client.turn.trace import Observer, Stage, StageEnded, TlsDetails, observe_nothing
 from stun import Address
@@ -79,9 +79,9 @@ async def open_link(
     """
     with limited(connect_timeout, f"no connection to {remote}"):
         link = await _connect(server, remote, bind, observer)
-    async with background_tasks() as nursery:
+    async with shielded_tasks() as tasks:
         if isinstance(link, StreamLink):
-            nursery.start_soon(link.write)
+            tasks.start_soon(link.write)
         try:
             yield link
         finally:

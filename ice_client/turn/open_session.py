@@ -12,7 +12,6 @@ import attrs
 import trio
 
 from ice_client.turn.authentication import Authenticator
-from ice_client.turn.background import background_tasks
 from ice_client.turn.client import TurnClient
 from ice_client.turn.errors import (
     AllocationMismatchError,
@@ -28,6 +27,7 @@ from ice_client.turn.options import AllocateOptions
 from ice_client.turn.resolve import resolve_host
 from ice_client.turn.server import TurnServer
 from ice_client.turn.session import RECEIVE_QUEUE, Session, random_bytes
+from ice_client.turn.shielded import shielded_tasks
 from ice_client.turn.trace import Observer, Stage, observe_nothing
 from stun import Address, Family
 from stun.transaction import Timing
@@ -176,7 +176,7 @@ async def _allocated(
             observer=options.observer,
             connect_timeout=connect_timeout,
         ) as link,
-        background_tasks() as nursery,
+        shielded_tasks() as tasks,
     ):
         client = TurnClient(
             authenticator,
@@ -187,7 +187,7 @@ async def _allocated(
             automatic_channels=options.automatic_channels,
         )
         session = Session(
-            client, authenticator, server, link, nursery, options.observer, options.receive_queue
+            client, authenticator, server, link, tasks, options.observer, options.receive_queue
         )
         try:
             patience = timeout if timeout is not None else float("inf")

@@ -64,7 +64,15 @@ class Lookup(Protocol):
 
 
 class SystemLookup:
-    """The system's resolver, and DNS by /etc/resolv.conf for SRV."""
+    """The system's resolver, and DNS for SRV.
+
+    Args:
+        resolver: for SRV; None for one that does as /etc/resolv.conf says.
+
+    """
+
+    def __init__(self, resolver: dns.asyncresolver.Resolver | None = None) -> None:
+        self._resolver = resolver
 
     async def addresses(self, host: str, family: Family) -> Sequence[Address]:
         """See `Lookup`."""
@@ -79,7 +87,7 @@ class SystemLookup:
     async def services(self, name: str) -> Sequence[Service]:
         """See `Lookup`."""
         try:
-            resolver = dns.asyncresolver.Resolver()
+            resolver = self._resolver or dns.asyncresolver.Resolver()
             answer = await resolver.resolve(
                 name, dns.rdatatype.SRV, lifetime=RESOLVE_TIMEOUT, search=False
             )

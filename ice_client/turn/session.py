@@ -31,6 +31,7 @@ from ice_client.turn.outputs import (
     Transmit,
 )
 from ice_client.turn.server import TurnServer
+from ice_client.turn.shielded import ShieldedTasks
 from ice_client.turn.trace import Observer
 from stun import Address
 
@@ -61,7 +62,7 @@ class Session:
         authenticator: the core's.
         server: whose client it is, after any redirection.
         link: owned by the caller.
-        nursery: where its tasks run; cancelling it ends them.
+        tasks: where its tasks run.
         observer: is told of each exchange.
         receive_queue: datagrams kept for the user.
 
@@ -77,7 +78,7 @@ class Session:
         authenticator: Authenticator,
         server: TurnServer,
         link: Link,
-        nursery: trio.Nursery,
+        tasks: ShieldedTasks,
         observer: Observer,
         receive_queue: int = RECEIVE_QUEUE,
     ) -> None:
@@ -88,7 +89,7 @@ class Session:
         self.observer = observer
         self.failure: TurnClientError | None = None
         self.dropped = 0
-        self._nursery = nursery
+        self._tasks = tasks
         self._to_send: list[bytes] = []
         self._wake = trio.Event()
         self._sleeps_until = 0.0
@@ -97,8 +98,8 @@ class Session:
             receive_queue
         )
         self._notice_in, self._notice_out = trio.open_memory_channel[Notice](NOTICE_QUEUE)
-        nursery.start_soon(self._receive_loop, link)
-        nursery.start_soon(self._drive)
+        tasks.start_soon(self._receive_loop, link)
+        tasks.start_soon(self._drive)
 
     async def perform(self, start: Callable[[float], int]) -> Done:
         """Start an operation of the core, and wait for its end.
@@ -176,9 +177,9 @@ class Session:
 
         """
         old, released = self.link, trio.Event()
-        new = await self._nursery.start(self._hold, opening, released)
+        new = await self._tasks.start(self._hold, opening, released)
         self.link = new
-        self._nursery.start_soon(self._receive_loop, new)
+        self._tasks.start_soon(self._receive_loop, new)
         try:
             await self.perform(self.client.move)
         except BaseException:
@@ -196,7 +197,8 @@ class Session:
     ) -> None:
         async with opening as link:
             task_status.started(link)
-            await released.wait()
+            with self._tasks.shielded():
+                await released.wait()
 
     def end(self) -> None:
         """Let everybody know that this side is through."""

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import attrs
+import trio
 import trustme
 
 from ice_client.turn import LongTermCredentials, TlsOptions, Transport, TurnServer
@@ -53,6 +54,16 @@ class Running:
 
     server: ServerUnderTest
     certificates: Certificates
+
+    async def closed_all(self, opened: int) -> None:
+        """Return once the log tells of that many allocations opened, and all of them closed.
+
+        The log comes through a pipe, later than answers do.
+        """
+        with trio.fail_after(10):
+            while len(self.server.events("allocation-closed")) < opened:
+                await trio.sleep(0.01)
+        assert len(self.server.events("allocation-opened")) == opened
 
     def at(
         self,
