@@ -32,6 +32,7 @@ from tests.natlab import (
     Nat,
     Topology,
     lab,
+    with_hairpinning,
 )
 from tests.natlab.servers import coturn_on, turnd_on
 
@@ -53,12 +54,20 @@ EXPECTED = {name: (each.mapping, each.filtering) for name, each in BEHAVIOURS.it
     "full-cone-behind-full-cone": (_EI, _EI),
 }
 
+HAIRPINS = {"hairpinning": True, "full-cone-behind-full-cone": False, "linux-masquerade": False}
+"""By name: the verdict. It needs a full cone to see one: it has sent nothing to itself before."""
+QUESTIONS = [*itertools.product(EXPECTED, ("-m", "-f")), *((name, "-H") for name in HAIRPINS)]
+
 TOPOLOGY = Topology(
-    hosts=(Host("server", addresses=2), *(Host(f"host {name}", on=name) for name in EXPECTED)),
+    hosts=(
+        Host("server", addresses=2),
+        *(Host(f"host {name}", on=name) for name in EXPECTED | HAIRPINS),
+    ),
     boxes=(
         *(Nat(name, behaviour) for name, behaviour in BEHAVIOURS.items()),
         KernelRouter("linux-masquerade", MASQUERADE),
         KernelRouter("linux-masquerade-random", MASQUERADE_RANDOM),
+        Nat("hairpinning", with_hairpinning(FULL_CONE)),
         Nat("open carrier", FULL_CONE, network=CARRIER_NETWORK),
         Nat("strict carrier", SYMMETRIC, network=CARRIER_NETWORK),
         Nat("full-cone-behind-symmetric", FULL_CONE, on="strict carrier"),
@@ -86,7 +95,7 @@ async def _survey(server_name: str, folder: Path) -> Found:
     with lab(TOPOLOGY) as net:
         server = net["server"]
         async with SERVERS[server_name](server, folder), trio.open_nursery() as nursery:
-            for key in itertools.product(EXPECTED, ("-m", "-f")):
+            for key in QUESTIONS:
                 nursery.start_soon(_ask, net[f"host {key[0]}"], server, key, found)
     return found
 
@@ -134,3 +143,11 @@ def test_mapping_is_what_the_kind_says(name: str, server: str, found: dict[str, 
 def test_filtering_is_what_the_kind_says(name: str, server: str, found: dict[str, Found]) -> None:
     finished = found[server][name, "-f"]
     assert f"\nNAT with {EXPECTED[name][1].value} Filtering!" in finished.output, str(finished)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("name", HAIRPINS)
+def test_hairpinning_is_what_the_kind_says(name: str, server: str, found: dict[str, Found]) -> None:
+    finished = found[server][name, "-H"]
+    assert "UDP reflexive addr" in finished.output, str(finished)
+    assert ("maybe a successful hairpinning" in finished.output) == HAIRPINS[name], str(finished)
