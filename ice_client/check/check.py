@@ -23,8 +23,10 @@ from ice_client.check.results import (
     CredentialResult,
     LocalCandidate,
     Lookup,
+    Outcome,
     Report,
     Row,
+    Stage,
     StageName,
 )
 from ice_client.check.row_builder import Watcher
@@ -233,7 +235,24 @@ async def _try_all(
     async with trio.open_nursery() as nursery:
         for number, way in enumerate(rows):
             nursery.start_soon(attempt, number, way)
-    return [(way, results[number]) for number, way in enumerate(rows)]
+    tried = [(way, results[number]) for number, way in enumerate(rows)]
+    udp = {
+        way.family
+        for way, row in tried
+        if not way.transport.is_stream and row.passed(StageName.BINDING)
+    }
+    return [(way, row if way.family in udp else _without_direct(row)) for way, row in tried]
+
+
+def _without_direct(row: Row) -> Row:
+    """Take back that nothing sent from here arrived: where no UDP gets out, that says nothing."""
+    direct = row.stage(StageName.DIRECT)
+    if direct is None or direct.outcome is not Outcome.FAILED:
+        return row
+    untold = Stage(StageName.DIRECT, Outcome.SKIPPED, detail="no UDP gets out of here")
+    return attrs.evolve(
+        row, stages=tuple(untold if each is direct else each for each in row.stages)
+    )
 
 
 async def _nat(report: Report, bound: Sequence[tuple[Way, Row]], options: CheckOptions) -> Report:

@@ -255,15 +255,13 @@ def _allocation(row: Row, stage: Stage) -> Iterator[Found]:
 
 
 def _relays(report: Report) -> Iterator[Found]:
-    # Where no UDP gets out, nothing sent from here to a relayed address proves anything.
-    udp = any(_reached(row) for row in report.rows if not row.transport.is_stream)
     for row in report.rows:
         if not row.passed(StageName.ALLOCATE):
             continue
         permission = row.stage(StageName.PERMISSION)
         if permission is not None and permission.outcome is Outcome.FAILED:
             yield v.PERMISSION_REFUSED, row.label, permission.detail
-        verdict = _relay(row, udp_works=udp)
+        verdict = _relay(row)
         if verdict is not None:
             detail = f"relayed address {row.relayed_address}"
             yield verdict, row.label, detail if verdict is v.PRIVATE_RELAY else ""
@@ -272,9 +270,8 @@ def _relays(report: Report) -> Iterator[Found]:
             yield v.REFRESH_FAILED, row.label, refresh.detail
 
 
-def _relay(row: Row, *, udp_works: bool) -> v.Verdict | None:
-    echo = row.stage(StageName.ECHO)
-    direct = row.stage(StageName.DIRECT) if udp_works else None
+def _relay(row: Row) -> v.Verdict | None:
+    echo, direct = row.stage(StageName.ECHO), row.stage(StageName.DIRECT)
     echo_lost = echo is not None and echo.outcome is Outcome.FAILED
     direct_lost = direct is not None and direct.outcome is Outcome.FAILED
     direct_told = direct is not None and direct.outcome is not Outcome.SKIPPED
