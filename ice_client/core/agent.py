@@ -284,6 +284,8 @@ class IceAgent:
 
         True once a check of the pair was authenticated, in either direction (RFC 8445 §12.2).
         """
+        if self._state is AgentState.CLOSED:
+            return False
         for generation in self._generations:
             pair = generation.lists.find(base, source)
             if pair is not None and (pair.valid_local is not None or pair.requests_received):
@@ -336,6 +338,8 @@ class IceAgent:
         selected = self._context.selected.get((stream, component))
         if selected is not None or self._context.settings.lite:
             return selected
+        if self._state is AgentState.CLOSED:
+            return None
         if self._current.selection.lost_at((stream, component)) is not None:
             return None
         newest = self._now - self._context.settings.consent_timeout

@@ -16,6 +16,8 @@ from stun import Address
 
 _BEFORE_CHECK = frozenset({PairState.FROZEN, PairState.WAITING})
 _ACTIVE = frozenset({PairState.WAITING, PairState.IN_PROGRESS})
+_LIKELY_REQUESTS = 4
+"""After so many requests, 3.5 s with the least RTO, a check is not likely to succeed any more."""
 
 
 class CheckListSet:
@@ -126,10 +128,10 @@ class CheckListSet:
     @property
     def has_ordinary(self) -> bool:
         """Whether `next_ordinary` would find a pair."""
-        under_way = {pair.foundation for pair in self if pair.state is PairState.IN_PROGRESS}
+        holding = self._foundations_held()
         return any(
             pair.state is PairState.WAITING
-            or (pair.state is PairState.FROZEN and pair.foundation not in under_way)
+            or (pair.state is PairState.FROZEN and pair.foundation not in holding)
             for pair in self
         )
 
@@ -167,11 +169,25 @@ class CheckListSet:
     def _unfreeze_idle(self, check_list: CheckList) -> None:
         # RFC 8445 §6.1.4.2 step 2: of each foundation of which no check is under way, in any
         # list, one pair. What failed before tells nothing of the others.
-        active = {pair.foundation for pair in self if pair.state in _ACTIVE}
+        holding = self._foundations_held()
         for pair in check_list.pairs:
-            if pair.state is PairState.FROZEN and pair.foundation not in active:
+            if pair.state is PairState.FROZEN and pair.foundation not in holding:
                 pair.state = PairState.WAITING
-                active.add(pair.foundation)
+                holding.add(pair.foundation)
+
+    def _foundations_held(self) -> set[tuple[str, str]]:
+        """Return the foundations whose Frozen pairs wait for the result of another.
+
+        The RFC has them wait until a check has failed, most of a minute. Meanwhile the peer,
+        who may have had luck with another pair and gone on, uses up all its requests against
+        our NAT, which only a check of ours could open. So a check holds others up no longer
+        than it is likely to succeed; they are sent sooner, but not more of them.
+        """
+        return {
+            pair.foundation
+            for pair in self
+            if pair.state in _ACTIVE and pair.requests_sent < _LIKELY_REQUESTS
+        }
 
     def _insert(self, pair: CandidatePair) -> None:
         self.lists[pair.stream].insert(pair)
