@@ -69,6 +69,7 @@ tls = []
 dtls = []
 [relay]
 addresses = ["{address}"]
+{shared}
 [[auth.users]]
 name = "{name}"
 password = "{password}"
@@ -149,6 +150,7 @@ class Turnd:
     name: str
     datapath: str
     repository: Path = REPOSITORY
+    shared: bool = False
 
     def command(self, directory: Path, network: Network, port: int) -> list[str]:
         """Write turnd.toml; everything not about the load keeps its default."""
@@ -159,6 +161,7 @@ class Turnd:
                 port=port,
                 peers=network.load_network,
                 datapath=self.datapath,
+                shared="shared = true" if self.shared else "",
                 name=NAME,
                 password=PASSWORD,
             )
@@ -235,6 +238,7 @@ def table(*, coturn_path: Path | None = None, repository: Path = REPOSITORY) -> 
         Coturn(),
         Turnd("turnd-portable", "portable", repository),
         Turnd("turnd-native", "native", repository),
+        Turnd("turnd-native-shared", "native", repository, shared=True),
         BareRelay("bare-plain", "plain"),
         BareRelay("bare-mmsg", "mmsg"),
         BareRelay("bare-gso", "gso"),

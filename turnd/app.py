@@ -93,6 +93,8 @@ class Application:
         self._sqlite = open_database(config)
         self._source = open_source(config, self._sqlite)
         self._datapath, self._clock = open_engine(config, self._datapath_settings())
+        if config.relay.shared and not self._datapath.shares_relays:
+            log.warning("relays-not-shared", detail="relay.shared needs the native datapath")
         self._hub = Hub(self._datapath, self._source, self._clock)
         counters = TransportCounters()
         self._streams = StreamTransports(

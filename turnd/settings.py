@@ -145,6 +145,7 @@ def core_settings(config: Config, host: HostAddresses, *, draining: bool = False
         denied_endpoints=own_endpoints(config, host),
         relay_ips=relays,
         relay_ports=(relay.ports.low, relay.ports.high),
+        shared_relays=relay.shared,
         relay_udp=relay.udp,
         relay_tcp=relay.tcp,
         nat_discovery=nat_discovery(config),

@@ -143,6 +143,8 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         addresses: local IP addresses to bind relays on; ``()`` detects them.
         ports: the range relayed ports come from.
         external: outside names of relay addresses behind a 1:1 NAT.
+        shared: have allocations share relayed transport addresses, one for each thread and IP
+            address. No two can then have the same peer, nor reach each other.
         udp: offer UDP allocations. With `tcp` off too the server speaks STUN only.
         tcp: offer TCP allocations (RFC 6062).
         default_lifetime: of an allocation that asks for none.
@@ -157,6 +159,7 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     addresses: tuple[IpAddress, ...] = ()
     ports: PortRange = PortRange("49152-65535")
     external: tuple[ExternalAddress, ...] = ()
+    shared: bool = False
     udp: bool = True
     tcp: bool = True
     default_lifetime: Lifetime = 600

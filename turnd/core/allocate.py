@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
-from stun import ErrorCode, Family, RawAttribute
+from stun import Address, ErrorCode, Family, RawAttribute
 from stun import attributes as a
 from stun.values import AddressError
 from turnd.core.allocation import Allocation
@@ -231,6 +233,7 @@ def _open_families(
                 server_ip,
                 open_relay,
                 even=wish.even,
+                shared=_sharing(state, request, wish),
             )
         except RejectionError as rejection:
             failures.append((family, rejection))
@@ -240,6 +243,16 @@ def _open_families(
         a.ADDRESS_ERROR_CODE.of(AddressError(family, rejection.code, rejection.code.reason))
         for family, rejection in failures
     ]
+
+
+def _sharing(
+    state: State, request: Request, wish: _Wish
+) -> Callable[[bytes], Address | None] | None:
+    """Return how to find the relay to share; who asks for a port's parity has one of his own."""
+    tables = state.tables
+    if wish.tcp or wish.even or not (state.settings.shared_relays and tables.shares_relays):
+        return None
+    return lambda local_ip: tables.shared_relay(request.five_tuple, local_ip)
 
 
 def _finish(

@@ -42,20 +42,41 @@ class RelayAddresses:
         return any(relay.family is family for relay in self._relay_ips)
 
     def open(
-        self, family: Family, server_ip: bytes, open_relay: Open, *, even: bool = False
+        self,
+        family: Family,
+        server_ip: bytes,
+        open_relay: Open,
+        *,
+        even: bool = False,
+        shared: Callable[[bytes], Address | None] | None = None,
     ) -> RelayedAddress:
         """Take a random port and open a relay on it with `open_relay`.
+
+        Args:
+            family: of the relay.
+            server_ip: packed IP address the client talks to.
+            open_relay: opens it.
+            even: take an even port.
+            shared: finds the relay to share on a local IP address; None for one's own.
 
         Raises:
             RejectionError: 508 when no port could be opened, 440 without that family.
 
         """
         for relay, pool in self._candidates(family, server_ip):
+            there = shared(relay.local) if shared else None
+            if there is not None:
+                relayed = _relayed(relay, there.port, shared=True)
+                try:
+                    open_relay(relayed)
+                except RelayUnavailableError as error:
+                    raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, str(error)) from error
+                return relayed
             for _ in range(_TRIES):
                 port = pool.take_even(with_next=False) if even else pool.take()
                 if port is None:
                     break
-                relayed = _relayed(relay, port)
+                relayed = _relayed(relay, port, shared=shared is not None)
                 try:
                     open_relay(relayed)
                 except RelayUnavailableError as error:
@@ -110,7 +131,7 @@ class RelayAddresses:
 
     def give_back(self, relayed: RelayedAddress) -> None:
         """Make an address free again; a second time nothing happens."""
-        if relayed.local not in self._in_use:
+        if relayed.shared or relayed.local not in self._in_use:
             return
         self._in_use.discard(relayed.local)
         pool = self._pools.get(relayed.local.packed)
@@ -136,5 +157,6 @@ def _rotated(relays: list[RelayIp], start: int) -> Iterable[RelayIp]:
     return relays[start:] + relays[:start]
 
 
-def _relayed(relay: RelayIp, port: int) -> RelayedAddress:
-    return RelayedAddress(Address(relay.local, port), Address(relay.public, port))
+def _relayed(relay: RelayIp, port: int, *, shared: bool = False) -> RelayedAddress:
+    local, public = Address(relay.local, port), Address(relay.public, port)
+    return RelayedAddress(local, public, shared=shared)

@@ -100,6 +100,7 @@ class Settings:
         denied_endpoints: this server's listeners, admin and database addresses: never peers.
         relay_ips: where relays may be bound.
         relay_ports: lowest and highest relay port, inclusive.
+        shared_relays: whether allocations share relayed transport addresses, where they can.
         relay_udp: whether UDP may be relayed.
         relay_tcp: whether TCP allocations (RFC 6062) are granted.
         alternate_servers: send every Allocate there (300); empty to serve.
@@ -127,6 +128,7 @@ class Settings:
     denied_endpoints: frozenset[Address] = frozenset()
     relay_ips: Sequence[RelayIp]
     relay_ports: tuple[int, int] = (49152, 65535)
+    shared_relays: bool = False
     relay_udp: bool = True
     relay_tcp: bool = True
     nat_discovery: NatDiscovery | None = None

@@ -45,11 +45,13 @@ class RelayedAddress:
     Attributes:
         local: what the relay socket is bound to.
         public: what clients and peers are told: `local`, or its external (1:1 NAT) name.
+        shared: whether other allocations have it too (see `Tables.shared_relay`).
 
     """
 
     local: Address
     public: Address
+    shared: bool = attrs.field(default=False, kw_only=True)
 
 
 class Tables(Protocol):
@@ -65,6 +67,19 @@ class Tables(Protocol):
 
     def release_reservation(self, local: Address) -> None:
         """Close a socket that `reserve_relay` holds; nothing happens if it holds none."""
+
+    @property
+    def shares_relays(self) -> bool:
+        """Whether relays may be shared at all."""
+
+    def shared_relay(self, five_tuple: FiveTuple, local_ip: bytes) -> Address | None:
+        """Return where the relay is bound that such a client shares with others there.
+
+        What a peer sends to it goes to the allocation that has last sent to that very transport
+        address of the peer, or bound a channel to it; a second allocation can't have the same
+        one. None if there is none yet: `open_relay` with `RelayedAddress.shared` makes one,
+        which stays.
+        """
 
     def open_relay(
         self, allocation: int, five_tuple: FiveTuple, relayed: RelayedAddress, bandwidth: int

@@ -27,6 +27,9 @@ def translate_relay(t: Translation) -> None:
     if t.flag("no-udp-relay") and t.flag("no-tcp-relay") and not t.flag("stun-only"):
         t.error(t.last("no-udp-relay", "no-tcp-relay"), "nothing is left to relay; use stun-only")
     _lifetimes(t)
+    shared = t.last("multiplex-peer")
+    if shared is not None:
+        t.set("relay", "shared", bool(shared.flag), shared)
     mobility = t.last("mobility")
     if mobility is not None:
         t.set("mobility", "enabled", bool(mobility.flag), mobility)

@@ -45,6 +45,7 @@ class Drop(enum.Enum):
     CLIENT_QUEUE_FULL = "client-queue-full"
     CLIENT_GONE = "client-gone"
     SOCKET_OVERFLOW = "socket-overflow"
+    PEER_TAKEN = "peer-taken"
 
 
 @attrs.frozen(slots=True)

@@ -52,6 +52,8 @@ class FakeTables:
         self.bandwidth: dict[int, int] = {}
         self.in_use: set[int] = set()  # ports another program has
         self.broken = False
+        self.shares_relays = False
+        self.shared: dict[bytes, Address] = {}
         self.moved = Traffic(1, 2, 3, 4)
 
     def _bind(self, local: Address) -> None:
@@ -68,9 +70,18 @@ class FakeTables:
     def release_reservation(self, local: Address) -> None:
         self.reserved.discard(local)
 
+    def shared_relay(self, five_tuple: FiveTuple, local_ip: bytes) -> Address | None:
+        assert self.shares_relays
+        return self.shared.get(local_ip)
+
     def open_relay(
         self, allocation: int, five_tuple: FiveTuple, relayed: RelayedAddress, bandwidth: int
     ) -> None:
+        if relayed.shared:
+            self.shared.setdefault(relayed.local.packed, relayed.local)
+            assert relayed.local == self.shared[relayed.local.packed]
+            self.clients[allocation] = five_tuple
+            return
         if relayed.local in self.reserved:
             self.reserved.remove(relayed.local)
         else:

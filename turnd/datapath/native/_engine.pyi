@@ -39,8 +39,15 @@ class Engine:
         local: Address,
         public: Address,
         rate: int,
+        shared: bool,
     ) -> int:
-        """Take over a relay socket's file descriptor; 0, or an errno (it is closed then)."""
+        """Take over a relay socket's file descriptor; 0, or an errno (it is closed then).
+
+        For a shared relay that is open already it is -1.
+        """
+
+    def shared_relay(self, five_tuple: FiveTuple, ip: bytes) -> Address | None:
+        """Return where the relay is bound that such clients share on that IP address."""
 
     def close_relay(self, number: int, v6: bool) -> None:
         """Close an allocation's relay of one family."""

@@ -67,6 +67,10 @@ cdef extern from "control.h":
     bint control_add_listener(engine_t *engine, int shard, int fd, const addr_t *address)
     int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client,
                            int fd, const addr_t *local, const addr_t *public_address, int64_t rate)
+    int control_join_relay(engine_t *engine, uint64_t number, const five_tuple_t *client,
+                           int fd, const addr_t *local, const addr_t *public_address, int64_t rate)
+    bint control_shared_relay(const engine_t *engine, const five_tuple_t *client,
+                              const addr_t *ip, addr_t *local)
     void control_close_relay(engine_t *engine, uint64_t number, uint8_t family)
     bint control_close(engine_t *engine, uint64_t number, traffic_t *moved)
     bint control_traffic(engine_t *engine, uint64_t number, traffic_t *moved)
@@ -201,13 +205,31 @@ cdef class Engine:
         if not control_add_listener(self._engine, shard, fd, &filled):
             raise OSError("too many listeners")
 
-    def open_relay(self, uint64_t number, five_tuple, int fd, local, public, int64_t rate):
+    def shared_relay(self, five_tuple, bytes ip):
+        cdef five_tuple_t client
+        cdef addr_t filled, local
+        fill_five_tuple(&client, five_tuple)
+        fill_ip(&filled, ip)
+        if not control_shared_relay(self._engine, &client, &filled, &local):
+            return None
+        return read_address(&local)
+
+    def open_relay(
+        self, uint64_t number, five_tuple, int fd, local, public, int64_t rate, bint shared
+    ):
         cdef five_tuple_t client
         cdef addr_t c_local, c_public
         fill_five_tuple(&client, five_tuple)
         fill(&c_local, local)
         fill(&c_public, public)
-        error = control_open_relay(self._engine, number, &client, fd, &c_local, &c_public, rate)
+        if shared:
+            error = control_join_relay(
+                self._engine, number, &client, fd, &c_local, &c_public, rate
+            )
+        else:
+            error = control_open_relay(
+                self._engine, number, &client, fd, &c_local, &c_public, rate
+            )
         if not error:
             self._five_tuples[number] = five_tuple
         return error

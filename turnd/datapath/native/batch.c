@@ -401,8 +401,10 @@ static void drain_errors(shard_t *shard, relay_t *relay) {
 }
 
 void batch_receive_relay(shard_t *shard, relay_t *relay) {
-    if (shard->slots_used + RELAY_BATCH > BATCH) batch_flush(shard);
-    int count = receive(shard, relay->queue.fd, RELAY_BATCH);
+    /* A shared one has many clients' packets. */
+    int most = relay->allocation ? RELAY_BATCH : BATCH;
+    if (shard->slots_used + (uint32_t)most > BATCH) batch_flush(shard);
+    int count = receive(shard, relay->queue.fd, most);
     if (count < 0) {
         /* On EAGAIN too: a send may have been told the error that woke us. */
         if (errno != EINTR) drain_errors(shard, relay);

@@ -36,16 +36,29 @@ static void remove_row(engine_t *engine, uint64_t number) {
     table_remove(&engine->allocations, key);
 }
 
-int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
-                       const addr_t *local, const addr_t *public_address, int64_t rate) {
+static int join(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
+                const addr_t *public_address) {
+    int error = fd < 0 ? 0 : rows_add_shared_relay(shard, fd, local, public_address);
+    relay_t *relay = rows_shared_relay(shard, local);
+    if (!error && !relay) error = ENOENT;
+    if (!error) allocation->relays[local->family] = relay;
+    return error;
+}
+
+typedef int (*open_t)(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
+                      const addr_t *public_address);
+
+static int open_by(open_t open_relay, engine_t *engine, uint64_t number,
+                   const five_tuple_t *client, int fd, const addr_t *local,
+                   const addr_t *public_address, int64_t rate) {
     number_row_t *row = find(engine, number);
     if (row) {
         if (row->allocation->relays[local->family]) { /* one per family */
-            close(fd);
+            if (fd >= 0) close(fd);
             return EEXIST;
         }
         shard_lock(row->shard);
-        int error = rows_add_relay(row->shard, row->allocation, fd, local, public_address);
+        int error = open_relay(row->shard, row->allocation, fd, local, public_address);
         shard_unlock(row->shard);
         return error;
     }
@@ -53,27 +66,46 @@ int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *cl
     number_key(number, key);
     row = table_put(&engine->allocations, key);
     if (!row) {
-        close(fd);
+        if (fd >= 0) close(fd);
         return ENOMEM;
     }
     row->shard = engine_shard_of(engine, &client->client);
     shard_lock(row->shard);
     row->allocation = rows_add(row->shard, number, client, rate);
     int error = ENOMEM;
-    if (!row->allocation)
-        close(fd);
-    else if ((error = rows_add_relay(row->shard, row->allocation, fd, local, public_address)))
+    if (!row->allocation) {
+        if (fd >= 0) close(fd);
+    } else if ((error = open_relay(row->shard, row->allocation, fd, local, public_address))) {
         rows_remove(row->shard, row->allocation);
+    }
     shard_unlock(row->shard);
     if (error) remove_row(engine, number);
     return error;
 }
 
+int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
+                       const addr_t *local, const addr_t *public_address, int64_t rate) {
+    return open_by(rows_add_relay, engine, number, client, fd, local, public_address, rate);
+}
+
+int control_join_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
+                       const addr_t *local, const addr_t *public_address, int64_t rate) {
+    return open_by(join, engine, number, client, fd, local, public_address, rate);
+}
+
+bool control_shared_relay(const engine_t *engine, const five_tuple_t *client, const addr_t *ip,
+                          addr_t *local) {
+    /* No lock: this thread alone adds relays. */
+    const relay_t *relay = rows_shared_relay(engine_shard_of(engine, &client->client), ip);
+    if (relay) *local = relay->local;
+    return relay != NULL;
+}
+
 void control_close_relay(engine_t *engine, uint64_t number, uint8_t family) {
     number_row_t *row = find(engine, number);
-    if (!row || !row->allocation->relays[family]) return;
+    if (!row) return;
     shard_lock(row->shard);
-    rows_remove_relay(row->shard, row->allocation->relays[family]);
+    rows_leave_relay(row->shard, row->allocation, family);
     shard_unlock(row->shard);
 }
 
@@ -123,6 +155,7 @@ void control_close_all(engine_t *engine) {
     engine_lock_all(engine);
     while ((row = table_next(&engine->allocations, &position)))
         rows_remove(row->shard, row->allocation);
+    for (int i = 0; i < engine->shard_count; i++) rows_remove_shared_relays(engine->shards[i]);
     engine_unlock_all(engine);
     table_free(&engine->allocations);
 }
@@ -172,7 +205,11 @@ bool control_set_channel(engine_t *engine, uint64_t number, uint16_t channel, co
     number_row_t *row = find(engine, number);
     if (!row) return false;
     shard_lock(row->shard);
-    bool set = rows_set_channel(row->allocation, channel, peer, deadline);
+    allocation_t *allocation = row->allocation;
+    bool set = rows_set_channel(allocation, channel, peer, deadline);
+    relay_t *relay = allocation->relays[peer->family];
+    /* If another has the peer, packets to it are dropped and counted. */
+    if (set && relay && !relay->allocation) rows_claim(allocation, relay, peer, engine_now(engine));
     shard_unlock(row->shard);
     return set;
 }

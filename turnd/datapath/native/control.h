@@ -29,6 +29,13 @@ bool control_add_listener(engine_t *engine, int shard, int fd, const addr_t *add
 /* Takes the socket over. Returns 0, or an errno; the socket is closed then. */
 int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
                        const addr_t *local, const addr_t *public_address, int64_t rate);
+/* The same on the relay that the clients of that shard share on `local`'s IP address: one there is
+ * already (`fd` is -1 then), or one that the socket is for. */
+int control_join_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
+                       const addr_t *local, const addr_t *public_address, int64_t rate);
+/* Where that relay is; false if there is none yet. */
+bool control_shared_relay(const engine_t *engine, const five_tuple_t *client, const addr_t *ip,
+                          addr_t *local);
 void control_close_relay(engine_t *engine, uint64_t number, uint8_t family);
 /* False if there is no such allocation: so in all that follow. */
 bool control_close(engine_t *engine, uint64_t number, traffic_t *moved);

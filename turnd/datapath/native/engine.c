@@ -47,6 +47,7 @@ void shard_close_listeners(shard_t *shard) {
 static void shard_free(shard_t *shard) {
     if (!shard) return;
     shard_close_listeners(shard);
+    rows_remove_shared_relays(shard);
     if (shard->epoll_fd >= 0) close(shard->epoll_fd);
     if (shard->wake_fd >= 0) close(shard->wake_fd);
     table_free(&shard->clients);
@@ -236,7 +237,7 @@ void engine_set_own_ips(engine_t *engine, const addr_t *ips, int count) {
         uint32_t position = 0;
         relay_row_t *row;
         while ((row = table_next(&engine->shards[i]->relays_by_address, &position)))
-            engine_mark_port(engine, &row->key, i + 1);
+            if (row->relay->allocation) engine_mark_port(engine, &row->key, i + 1);
     }
 }
 

@@ -53,6 +53,7 @@ enum drop {
     DROP_CLIENT_QUEUE_FULL,
     DROP_CLIENT_GONE,
     DROP_SOCKET_OVERFLOW,
+    DROP_PEER_TAKEN,
     DROPS
 };
 
@@ -123,9 +124,18 @@ typedef struct {
     uint8_t family;
 } out_queue_t;
 
+/* On a shared relay, whose packets a peer's are. */
+typedef struct {
+    uint32_t hash;
+    addr_t peer;
+    struct allocation *allocation;
+} claim_t;
+#define MOST_CLAIMS 1024 /* of one allocation */
+
 typedef struct relay {
     out_queue_t queue;
-    struct allocation *allocation;
+    struct allocation *allocation; /* NULL: it is shared */
+    table_t claims;                /* then, claim_t by the peer's transport address */
     addr_t local;
     addr_t public;
     uint32_t slot;
@@ -148,6 +158,7 @@ typedef struct allocation {
     shard_t *arrival;     /* a client that moved: the shard it comes in by, if not its own */
     relay_t *relays[FAMILIES];
     table_t permissions, channels, bound_peers;
+    table_t claimed; /* peers on shared relays, as keys alone */
     traffic_t traffic;
     traffic_t taken; /* by sinks: counted by the control thread alone */
     bucket_t buckets[DIRECTIONS];
@@ -233,6 +244,8 @@ struct shard {
     listener_t *listeners[MAX_LISTENERS];
     int listener_count;
     relay_t **relays; /* by slot; NULL for free ones */
+    relay_t *shared[MAX_OWN_IPS];
+    int shared_count;
     uint32_t *generations;
     uint32_t relay_capacity, relay_free; /* relay_free: first slot that may be free */
     table_t clients;
@@ -288,7 +301,15 @@ struct engine {
 allocation_t *rows_add(shard_t *shard, uint64_t number, const five_tuple_t *client, int64_t rate);
 int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
                    const addr_t *public_address);
-void rows_remove_relay(shard_t *shard, relay_t *relay);
+int rows_add_shared_relay(shard_t *shard, int fd, const addr_t *local,
+                          const addr_t *public_address);
+relay_t *rows_shared_relay(const shard_t *shard, const addr_t *ip);
+void rows_leave_relay(shard_t *shard, allocation_t *allocation, uint8_t family);
+void rows_remove_shared_relays(shard_t *shard);
+bool rows_claim(allocation_t *allocation, relay_t *relay, const addr_t *peer, int64_t now);
+allocation_t *rows_claimant(const relay_t *relay, const addr_t *peer);
+permission_t *rows_find_permission(const allocation_t *allocation, const addr_t *peer,
+                                   int64_t now);
 void rows_remove(shard_t *shard, allocation_t *allocation);
 void rows_receive_tos(const shard_t *shard, bool on);
 bool rows_move(shard_t *shard, allocation_t *allocation, const five_tuple_t *client);

@@ -238,6 +238,12 @@ class NativeDatapath:
 
     # Tables
 
+    shares_relays = True
+
+    def shared_relay(self, five_tuple: FiveTuple, local_ip: bytes) -> Address | None:
+        """See `Tables.shared_relay`."""
+        return self._engine.shared_relay(five_tuple, local_ip)
+
     def reserve_relay(self, local: Address) -> None:
         """See `Tables.reserve_relay`."""
         self._reserved[local] = open_relay_socket(local, self._settings)
@@ -252,11 +258,15 @@ class NativeDatapath:
         self, allocation: int, five_tuple: FiveTuple, relayed: RelayedAddress, bandwidth: int
     ) -> None:
         """See `Tables.open_relay`."""
-        local = relayed.local
-        sock = self._reserved.pop(local, None) or open_relay_socket(local, self._settings)
+        local, shared = relayed.local, relayed.shared
+        if shared and self.shared_relay(five_tuple, local.packed) is not None:
+            fd = -1
+        else:
+            sock = self._reserved.pop(local, None) or open_relay_socket(local, self._settings)
+            fd = sock.detach()
         rate = min(bandwidth, _MAX_RATE)
         error = self._engine.open_relay(
-            allocation, five_tuple, sock.detach(), local, relayed.public, rate
+            allocation, five_tuple, fd, local, relayed.public, rate, shared
         )
         if error:
             raise unavailable(local, OSError(error, os.strerror(error)))

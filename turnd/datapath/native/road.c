@@ -65,14 +65,6 @@ static bool may_pass(shard_t *shard, allocation_t *allocation, enum direction di
     return true;
 }
 
-static permission_t *find_permission(allocation_t *allocation, const addr_t *peer, int64_t now) {
-    uint8_t key[PERMISSION_KEY] = {0};
-    memcpy(key, peer->ip, 16);
-    key[16] = peer->family;
-    permission_t *permission = table_find(&allocation->permissions, key);
-    return permission && permission->deadline > now ? permission : NULL;
-}
-
 static void count_relayed(shard_t *shard, allocation_t *allocation, uint8_t family,
                           enum direction direction, uint32_t size) {
     traffic_t *totals = &shard->relayed[allocation->client.transport][family];
@@ -116,7 +108,7 @@ static void to_peer(shard_t *shard, allocation_t *allocation, const addr_t *peer
                     uint32_t size, uint8_t tos, bool df) {
     relay_t *relay = allocation->relays[peer->family];
     if (!relay) return count_drop(shard, DROP_FAMILY_MISMATCH, 1);
-    permission_t *permission = find_permission(allocation, peer, shard->now);
+    permission_t *permission = rows_find_permission(allocation, peer, shard->now);
     if (!permission) return count_drop(shard, DROP_NO_PERMISSION, 1);
     bool own_ip;
     int inside = engine_own_shard(shard->engine, peer, &own_ip);
@@ -130,6 +122,8 @@ static void to_peer(shard_t *shard, allocation_t *allocation, const addr_t *peer
         count_relayed(shard, allocation, peer->family, TO_PEER, size);
         return deliver_inside(shard, relay, peer, inside, data, size, tos);
     }
+    if (!relay->allocation && !rows_claim(allocation, relay, peer, shard->now))
+        return count_drop(shard, DROP_PEER_TAKEN, 1);
     message_t *message = batch_add(shard, &relay->queue);
     message->parts[0] = (struct iovec){0};
     message->parts[1] = (struct iovec){data, size};
@@ -242,10 +236,11 @@ void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *
 
 void road_from_peer(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t *data,
                     uint32_t size, uint8_t tos, bool inside) {
-    allocation_t *allocation = relay->allocation;
+    allocation_t *allocation = rows_claimant(relay, peer);
+    if (!allocation) return count_drop(shard, DROP_NO_PERMISSION, 1);
     /* Inside, the sender's family may be one that the relay has no socket for. */
     if (!allocation->relays[peer->family]) return count_drop(shard, DROP_FAMILY_MISMATCH, 1);
-    if (!find_permission(allocation, peer, shard->now))
+    if (!rows_find_permission(allocation, peer, shard->now))
         return count_drop(shard, DROP_NO_PERMISSION, 1);
     if (!may_pass(shard, allocation, TO_CLIENT, size)) return;
     to_client(shard, allocation, relay, peer, data, size, tos, inside);
@@ -324,8 +319,8 @@ static void to_client(shard_t *shard, allocation_t *allocation, relay_t *relay,
 
 void road_icmp(shard_t *shard, relay_t *relay, const addr_t *peer, uint8_t type, uint8_t code,
                uint32_t data) {
-    allocation_t *allocation = relay->allocation;
-    if (!find_permission(allocation, peer, shard->now)) return;
+    allocation_t *allocation = rows_claimant(relay, peer);
+    if (!allocation || !rows_find_permission(allocation, peer, shard->now)) return;
     if (!bucket_take(&relay->errors, 1, shard->now)) return;
     uint8_t header[MAX_HEADER + 12];
     uint8_t id[12];

@@ -39,6 +39,7 @@ allocation_t *rows_add(shard_t *shard, uint64_t number, const five_tuple_t *clie
     table_init(&allocation->permissions, sizeof(permission_t), PERMISSION_KEY);
     table_init(&allocation->channels, sizeof(channel_t), CHANNEL_KEY);
     table_init(&allocation->bound_peers, sizeof(bound_peer_t), sizeof(addr_t));
+    table_init(&allocation->claimed, sizeof(denied_row_t), sizeof(addr_t));
     int64_t now = engine_now(shard->engine);
     for (int i = 0; i < DIRECTIONS; i++)
         allocation->buckets[i] = (bucket_t){.rate = rate, .tokens = rate, .updated = now};
@@ -81,8 +82,8 @@ static bool put_address(shard_t *shard, const addr_t *address, relay_t *relay) {
 }
 
 /* Takes the socket over. Returns 0, or an errno; the socket is closed then. */
-int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
-                   const addr_t *public_address) {
+static int add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
+                     const addr_t *public_address) {
     relay_t *relay = calloc(1, sizeof *relay);
     uint32_t slot;
     if (!relay || !take_slot(shard, &slot)) {
@@ -92,6 +93,7 @@ int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_
     }
     relay->queue = (out_queue_t){.fd = fd, .head = -1, .tail = -1, .family = local->family};
     relay->allocation = allocation;
+    table_init(&relay->claims, sizeof(claim_t), sizeof(addr_t));
     relay->local = *local;
     relay->public = *public_address;
     relay->slot = slot;
@@ -110,10 +112,64 @@ int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_
                                .tokens = ERRORS_PER_SECOND,
                                .updated = engine_now(shard->engine)};
     shard->relays[slot] = relay;
+    if (!allocation) {
+        shard->shared[shard->shared_count++] = relay;
+        return 0; /* nothing is delivered to it inside: nobody could tell to which client */
+    }
     allocation->relays[local->family] = relay;
     engine_mark_port(shard->engine, local, shard->index + 1);
     engine_mark_port(shard->engine, public_address, shard->index + 1);
     return 0;
+}
+
+int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
+                   const addr_t *public_address) {
+    return add_relay(shard, allocation, fd, local, public_address);
+}
+
+int rows_add_shared_relay(shard_t *shard, int fd, const addr_t *local,
+                          const addr_t *public_address) {
+    if (shard->shared_count == MAX_OWN_IPS) {
+        close(fd);
+        return ENOSPC;
+    }
+    return add_relay(shard, NULL, fd, local, public_address);
+}
+
+/* The relay that the shard's clients share on an IP address. */
+relay_t *rows_shared_relay(const shard_t *shard, const addr_t *ip) {
+    for (int i = 0; i < shard->shared_count; i++)
+        if (addr_same_ip(&shard->shared[i]->local, ip)) return shard->shared[i];
+    return NULL;
+}
+
+static void disclaim(relay_t *relay, allocation_t *allocation, const addr_t *peer) {
+    claim_t *claim = table_find(&relay->claims, peer);
+    if (claim && claim->allocation == allocation) table_remove(&relay->claims, peer);
+}
+
+/* Have a peer's packets from now on; false if another allocation has them. */
+bool rows_claim(allocation_t *allocation, relay_t *relay, const addr_t *peer, int64_t now) {
+    claim_t *claim = table_find(&relay->claims, peer);
+    if (claim && claim->allocation == allocation) return true;
+    if (allocation->claimed.count >= MOST_CLAIMS) return false;
+    if (claim) {
+        allocation_t *other = claim->allocation;
+        if (rows_find_permission(other, peer, now)) return false;
+        table_remove(&other->claimed, peer); /* it has let the peer go */
+    } else if (!(claim = table_put(&relay->claims, peer))) {
+        return false;
+    }
+    claim->allocation = allocation;
+    if (table_put(&allocation->claimed, peer)) return true;
+    table_remove(&relay->claims, peer);
+    return false;
+}
+
+allocation_t *rows_claimant(const relay_t *relay, const addr_t *peer) {
+    if (relay->allocation) return relay->allocation;
+    const claim_t *claim = table_find(&relay->claims, peer);
+    return claim ? claim->allocation : NULL;
 }
 
 static void remove_address(shard_t *shard, const addr_t *address, const relay_t *relay) {
@@ -123,10 +179,10 @@ static void remove_address(shard_t *shard, const addr_t *address, const relay_t 
     table_remove(&shard->relays_by_address, address);
 }
 
-void rows_remove_relay(shard_t *shard, relay_t *relay) {
+static void remove_relay(shard_t *shard, relay_t *relay) {
     remove_address(shard, &relay->local, relay);
     remove_address(shard, &relay->public, relay);
-    relay->allocation->relays[relay->local.family] = NULL;
+    table_free(&relay->claims);
     shard->relays[relay->slot] = NULL;
     shard->generations[relay->slot]++; /* events already fetched name the old one */
     if (relay->slot < shard->relay_free) shard->relay_free = relay->slot;
@@ -148,14 +204,31 @@ void rows_remove_guest(shard_t *shard, const five_tuple_t *client, const shard_t
     if (row && !row->allocation && row->home == home) table_remove(&shard->clients, client);
 }
 
+void rows_leave_relay(shard_t *shard, allocation_t *allocation, uint8_t family) {
+    relay_t *relay = allocation->relays[family];
+    if (!relay) return;
+    allocation->relays[family] = NULL;
+    if (relay->allocation) return remove_relay(shard, relay);
+    uint32_t position = 0;
+    const denied_row_t *peer; /* a transport address alone, too */
+    while ((peer = table_next(&allocation->claimed, &position)))
+        disclaim(relay, allocation, &peer->key);
+}
+
+/* With the last allocation gone. */
+void rows_remove_shared_relays(shard_t *shard) {
+    while (shard->shared_count) remove_relay(shard, shard->shared[--shard->shared_count]);
+}
+
 static void forget_client(shard_t *shard, const allocation_t *allocation) {
     client_row_t *row = table_find(&shard->clients, &allocation->client);
     if (row && row->allocation == allocation) table_remove(&shard->clients, &allocation->client);
 }
 
 void rows_remove(shard_t *shard, allocation_t *allocation) {
-    for (int family = 0; family < FAMILIES; family++)
-        if (allocation->relays[family]) rows_remove_relay(shard, allocation->relays[family]);
+    for (uint8_t family = 0; family < FAMILIES; family++)
+        rows_leave_relay(shard, allocation, family);
+    table_free(&allocation->claimed);
     forget_client(shard, allocation);
     table_free(&allocation->permissions);
     table_free(&allocation->channels);
@@ -188,6 +261,14 @@ bool rows_set_permission(allocation_t *allocation, const addr_t *ip, int64_t dea
     permission->deadline = deadline;
     permission->internal_only = internal_only;
     return true;
+}
+
+permission_t *rows_find_permission(const allocation_t *allocation, const addr_t *peer,
+                                   int64_t now) {
+    uint8_t key[PERMISSION_KEY];
+    permission_key(peer, key);
+    permission_t *permission = table_find(&allocation->permissions, key);
+    return permission && permission->deadline > now ? permission : NULL;
 }
 
 void rows_remove_permission(allocation_t *allocation, const addr_t *ip) {

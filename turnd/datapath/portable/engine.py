@@ -166,6 +166,13 @@ class PortableDatapath:
 
     # Tables
 
+    shares_relays = False
+
+    def shared_relay(self, five_tuple: FiveTuple, local_ip: bytes) -> Address | None:
+        """See `Tables.shared_relay`."""
+        del five_tuple, local_ip
+        return None
+
     def reserve_relay(self, local: Address) -> None:
         """See `Tables.reserve_relay`."""
         self._relays.reserve(local, self._settings)
