@@ -1,0 +1,264 @@
+"""RTP header extensions (RFC 8285): the elements, and those of WebRTC as typed values.
+
+A BUNDLE group negotiates one map of identifiers to URIs (`ExtensionMap`); with it a packet's
+extension bytes become `HeaderExtensions` and back. What cannot be read is left out: a header
+extension may always be ignored (RFC 8285 §4.1), so one bad element must not cost the packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+import msgspec
+
+from webrtc.rtp.errors import RtpEncodeError
+from webrtc.rtp.packet import ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, RtpPacket
+
+MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
+"""RFC 8843 §14."""
+RID_URI = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+"""RFC 8852 §4.3."""
+REPAIRED_RID_URI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+"""RFC 8852 §4.3."""
+AUDIO_LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+"""RFC 6464."""
+ABSOLUTE_SEND_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+TRANSPORT_SEQUENCE_NUMBER_URI = (
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+)
+PLAYOUT_DELAY_URI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+VIDEO_ORIENTATION_URI = "urn:3gpp:video-orientation"
+
+SUPPORTED_URIS = (
+    MID_URI,
+    RID_URI,
+    REPAIRED_RID_URI,
+    AUDIO_LEVEL_URI,
+    ABSOLUTE_SEND_TIME_URI,
+    TRANSPORT_SEQUENCE_NUMBER_URI,
+    PLAYOUT_DELAY_URI,
+    VIDEO_ORIENTATION_URI,
+)
+"""What `ExtensionMap` reads and writes."""
+
+ABSOLUTE_SEND_TIME_BITS = 24
+PLAYOUT_DELAY_UNIT = 0.01
+"""Seconds."""
+MAX_STREAM_IDENTIFIER_BYTES = 255
+_PADDING = 0
+_STOP = 15
+"""RFC 8285 §4.2: the one-byte form's identifier that ends the elements."""
+
+
+class HeaderExtensions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The extensions of one packet, None where absent.
+
+    Attributes:
+        mid: of the media description.
+        rid: of the simulcast layer.
+        repaired_rid: of the layer that this retransmission repairs.
+        audio_level: in -dBov, 0 the loudest, 127 silence.
+        voice_activity: comes with the audio level.
+        absolute_send_time: 24 bits, 6.18 fixed-point seconds.
+        transport_sequence_number: 16 bits, over all streams of the transport.
+        playout_delay: the least and the most that a receiver should hold frames, in seconds.
+        video_orientation: rotation clockwise in degrees: 0, 90, 180 or 270.
+
+    """
+
+    mid: str | None = None
+    rid: str | None = None
+    repaired_rid: str | None = None
+    audio_level: int | None = None
+    voice_activity: bool = False
+    absolute_send_time: int | None = None
+    transport_sequence_number: int | None = None
+    playout_delay: tuple[float, float] | None = None
+    video_orientation: int | None = None
+
+
+NO_EXTENSIONS = HeaderExtensions()
+
+
+def absolute_send_time(now: float) -> int:
+    """Return a time in seconds as the 24-bit extension holds it: it wraps every 64 s."""
+    return round(now * (1 << 18)) & 0xFFFFFF
+
+
+def elements(profile: int | None, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield identifier and value of each element that is whole (RFC 8285 §4.2, §4.3)."""
+    if profile == ONE_BYTE_PROFILE:
+        yield from _one_byte_elements(data)
+    elif profile is not None and profile & 0xFFF0 == TWO_BYTE_PROFILE:
+        yield from _two_byte_elements(data)
+
+
+def _one_byte_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    offset, size = 0, len(data)
+    while offset < size:
+        first = data[offset]
+        identifier = first >> 4
+        if identifier == _STOP:
+            return
+        offset += 1
+        if identifier == _PADDING:
+            if first:  # §4.2: identifier 0 with a length ends the processing
+                return
+            continue
+        end = offset + (first & 0x0F) + 1
+        if end > size:
+            return
+        yield identifier, data[offset:end]
+        offset = end
+
+
+def _two_byte_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    offset, size = 0, len(data)
+    while offset < size:
+        identifier = data[offset]
+        offset += 1
+        if identifier == _PADDING:
+            continue
+        if offset == size:
+            return
+        end = offset + 1 + data[offset]
+        if end > size:
+            return
+        yield identifier, data[offset + 1 : end]
+        offset = end
+
+
+def pack_elements(values: Mapping[int, bytes]) -> tuple[int | None, bytes]:
+    """Return profile and bytes of these elements, in the one-byte form where all fit.
+
+    Raises:
+        RtpEncodeError: an identifier or a length that even the two-byte form cannot hold.
+
+    """
+    if not values:
+        return None, b""
+    data = bytearray()
+    if all(0 < key < _STOP and 0 < len(value) <= 16 for key, value in values.items()):
+        profile = ONE_BYTE_PROFILE
+        for key, value in values.items():
+            data.append(key << 4 | len(value) - 1)
+            data += value
+    else:
+        profile = TWO_BYTE_PROFILE
+        for key, value in values.items():
+            if not 0 < key < 256 or len(value) > 255:
+                raise RtpEncodeError(f"extension {key} of {len(value)} bytes")
+            data += bytes((key, len(value))) + value
+    data += bytes(-len(data) % 4)
+    return profile, bytes(data)
+
+
+def _identifier(value: bytes) -> str | None:
+    # RFC 7941 §4.2: SDES items in extensions are UTF-8 without a terminator.
+    try:
+        return value.decode() or None
+    except UnicodeDecodeError:
+        return None
+
+
+def _read_level(value: bytes) -> dict[str, object]:
+    return {"audio_level": value[0] & 0x7F, "voice_activity": value[0] > 0x7F}
+
+
+def _read_playout_delay(value: bytes) -> dict[str, object]:
+    both = int.from_bytes(value[:3])
+    return {
+        "playout_delay": ((both >> 12) * PLAYOUT_DELAY_UNIT, (both & 0xFFF) * PLAYOUT_DELAY_UNIT)
+    }
+
+
+def _read_name(field: str) -> Callable[[bytes], dict[str, object]]:
+    return lambda value: {field: _identifier(value)}
+
+
+def _read_integer(field: str, size: int) -> Callable[[bytes], dict[str, object]]:
+    return lambda value: {field: int.from_bytes(value[:size])}
+
+
+_READERS: dict[str, tuple[int, Callable[[bytes], dict[str, object]]]] = {
+    MID_URI: (1, _read_name("mid")),
+    RID_URI: (1, _read_name("rid")),
+    REPAIRED_RID_URI: (1, _read_name("repaired_rid")),
+    AUDIO_LEVEL_URI: (1, _read_level),
+    ABSOLUTE_SEND_TIME_URI: (3, _read_integer("absolute_send_time", 3)),
+    TRANSPORT_SEQUENCE_NUMBER_URI: (2, _read_integer("transport_sequence_number", 2)),
+    PLAYOUT_DELAY_URI: (3, _read_playout_delay),
+    VIDEO_ORIENTATION_URI: (1, lambda value: {"video_orientation": (value[0] & 3) * 90}),
+}
+"""URI to the least size of a value and what reads it."""
+
+
+def _written(values: HeaderExtensions) -> Iterator[tuple[str, bytes]]:
+    """Yield URI and value of what is present."""
+    if values.mid is not None:
+        yield MID_URI, values.mid.encode()
+    if values.rid is not None:
+        yield RID_URI, values.rid.encode()
+    if values.repaired_rid is not None:
+        yield REPAIRED_RID_URI, values.repaired_rid.encode()
+    if values.audio_level is not None:
+        if not 0 <= values.audio_level <= 127:
+            raise RtpEncodeError(f"audio level {values.audio_level}")
+        yield AUDIO_LEVEL_URI, bytes((values.audio_level | values.voice_activity << 7,))
+    if values.absolute_send_time is not None:
+        yield ABSOLUTE_SEND_TIME_URI, (values.absolute_send_time & 0xFFFFFF).to_bytes(3)
+    if values.transport_sequence_number is not None:
+        number = values.transport_sequence_number & 0xFFFF
+        yield TRANSPORT_SEQUENCE_NUMBER_URI, number.to_bytes(2)
+    if values.playout_delay is not None:
+        least, most = (round(delay / PLAYOUT_DELAY_UNIT) for delay in values.playout_delay)
+        if not 0 <= least <= most <= 0xFFF:
+            raise RtpEncodeError(f"playout delay {values.playout_delay}")
+        yield PLAYOUT_DELAY_URI, (least << 12 | most).to_bytes(3)
+    if values.video_orientation is not None:
+        yield VIDEO_ORIENTATION_URI, bytes((values.video_orientation // 90 & 3,))
+
+
+@attrs.frozen
+class ExtensionMap:
+    """Identifiers that `a=extmap` lines agreed on, for one transport (RFC 8285 §5).
+
+    Attributes:
+        uris: identifier (1-14, or to 255 in the two-byte form) to URI. Those that are not in
+            `SUPPORTED_URIS` are kept and not read.
+
+    """
+
+    uris: Mapping[int, str] = attrs.field(factory=dict)
+    _identifiers: dict[str, int] = attrs.field(init=False, repr=False, eq=False)
+
+    @_identifiers.default
+    def _invert(self) -> dict[str, int]:
+        return {uri: identifier for identifier, uri in self.uris.items()}
+
+    def __contains__(self, uri: str) -> bool:
+        return uri in self._identifiers
+
+    def read(self, packet: RtpPacket) -> HeaderExtensions:
+        """Return what the packet's extensions say. Runs per packet."""
+        if packet.extension_profile is None:
+            return NO_EXTENSIONS
+        fields: dict[str, object] = {}
+        for identifier, value in elements(packet.extension_profile, packet.extension):
+            entry = _READERS.get(self.uris.get(identifier, ""))
+            if entry is not None and len(value) >= entry[0]:
+                fields.update(entry[1](value))
+        return HeaderExtensions(**fields) if fields else NO_EXTENSIONS  # type: ignore[arg-type]
+
+    def write(self, values: HeaderExtensions) -> tuple[int | None, bytes]:
+        """Return profile and bytes for a packet; what was not negotiated is left out.
+
+        Raises:
+            RtpEncodeError: a value is out of its range.
+
+        """
+        identifiers = self._identifiers
+        return pack_elements(
+            {identifiers[uri]: value for uri, value in _written(values) if uri in identifiers}
+        )
