@@ -70,6 +70,8 @@ class IceAgent:
         self._component_states = dict.fromkeys(self._context.component_keys, AgentState.NEW)
         self._state = AgentState.NEW
         self._now = 0.0
+        self._deadline: float | None = None
+        self._deadline_is_known = False
 
     @property
     def role(self) -> Role:
@@ -298,15 +300,10 @@ class IceAgent:
         """Return when to call `on_deadline`, monotonic seconds; it may have passed already."""
         if self._state is AgentState.CLOSED:
             return None
-        deadlines = [one.next_deadline(self._now) for one in self._generations]
-        if self._previous is not None:
-            deadlines.append(self._previous_until)
-        settings = self._context.settings
-        for key, state in self._component_states.items():
-            if state in {AgentState.NEW, AgentState.CHECKING}:
-                deadlines.append(failing_at(key, self._current, settings))
-        earliest = min((one for one in deadlines if one is not None), default=math.inf)
-        return None if earliest == math.inf else earliest
+        if not self._deadline_is_known:
+            self._deadline = self._find_deadline()
+            self._deadline_is_known = True
+        return self._deadline
 
     def on_deadline(self, now: float) -> None:
         """Do what is due: checks, retransmissions, nomination, consent, keepalives, failing."""
@@ -377,6 +374,16 @@ class IceAgent:
     def _generations(self) -> tuple[Generation, ...]:
         return (self._current,) if self._previous is None else (self._current, self._previous)
 
+    def _find_deadline(self) -> float | None:
+        deadlines = [one.next_deadline(self._now) for one in self._generations]
+        if self._previous is not None and self._previous_until != math.inf:
+            deadlines.append(self._previous_until)
+        settings = self._context.settings
+        for key, state in self._component_states.items():
+            if state in {AgentState.NEW, AgentState.CHECKING}:
+                deadlines.append(failing_at(key, self._current, settings))
+        return min((one for one in deadlines if one is not None), default=None)
+
     def _check_component(self, stream: int, component: int) -> None:
         if (stream, component) not in self._component_states:
             raise ValueError(f"there is no component {component} of stream {stream}")
@@ -384,6 +391,7 @@ class IceAgent:
     def _update(self, now: float) -> None:
         """Let the old generation go where the new one has taken over; tell of new states."""
         self._now = now
+        self._deadline_is_known = False
         if self._state is AgentState.CLOSED:
             return
         previous, selection = self._previous, self._current.selection
