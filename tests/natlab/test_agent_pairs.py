@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -123,19 +124,12 @@ async def live(
 async def connect(net: Lab, kinds: tuple[str, str], servers: Servers) -> Ended:
     """Connect two agents, send both ways, and tell what they have selected."""
     over = trio.Event()
-    agents: list[Agent] = []
+    places = (left_host(kinds[0]), right_host(kinds[1]))
     async with trio.open_nursery() as nursery:
-        for side, kind in zip((left_host, right_host), kinds, strict=True):
-
-            async def start(
-                task_status: trio.TaskStatus[Agent],
-                host: str = side(kind),
-                ways: list[IceServer] = servers.for_kind(kind),  # noqa: B008
-            ) -> None:
-                first = not agents
-                await live(net, host, ways, over, controlling=first, task_status=task_status)
-
-            agents.append(await nursery.start(start))
+        agents: list[Agent] = []
+        for host, kind, controlling in zip(places, kinds, (True, False), strict=True):
+            agent = partial(live, net, host, servers.for_kind(kind), over, controlling=controlling)
+            agents.append(await nursery.start(agent))
         left, right = agents
         async with trio.open_nursery() as signalling:
             signalling.start_soon(signal, left, right)
