@@ -21,6 +21,7 @@ from turnd.commands.common import config_environment
 from turnd.commands.convert import convert
 from turnd.commands.credentials import credentials
 from turnd.commands.demo import Demo
+from turnd.commands.doctor import doctor
 from turnd.commands.shell_completion import completion
 from turnd.commands.users import secret, user
 from turnd.config import CONFIG_FILE_VARIABLE, Config, ConfigError, print_config
@@ -201,5 +202,5 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
             yield error
 
 
-for command in (user, secret, credentials, convert, completion):
+for command in (user, secret, credentials, convert, doctor, completion):
     main.add_command(command)
