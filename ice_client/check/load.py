@@ -99,7 +99,7 @@ class _Load:
     def __init__(self, server: TurnServer, options: LoadOptions) -> None:
         self._server, self._options = server, options
         self._token = secrets.token_bytes(8)
-        self._limit = trio.CapacityLimiter(SETUPS_AT_ONCE)
+        self._setting_up = trio.Semaphore(SETUPS_AT_ONCE)
         self._open = options.calls
         self.all_settled = trio.Event()
         self.go = trio.Event()
@@ -113,8 +113,8 @@ class _Load:
         settled = False
         family = Family.IPV6 if ":" in self._server.host else None
         options = AllocateOptions(family=family)
-        # Taken by hand: the limit is on setting up, and the calls go on together.
-        await self._limit.acquire_on_behalf_of(self)
+        # Given back once the call stands: the limit is on setting up, all calls go on together.
+        await self._setting_up.acquire()
         try:
             started = trio.current_time()
             async with (
@@ -136,8 +136,7 @@ class _Load:
                 self._settle()
 
     def _settle(self) -> None:
-        if self._limit.borrowed_tokens:
-            self._limit.release_on_behalf_of(self)
+        self._setting_up.release()
         self._open -= 1
         if not self._open:
             self.all_settled.set()
