@@ -16,15 +16,13 @@ from ice_client.core.context import Context
 from ice_client.core.credentials import Credentials, RandomBytes
 from ice_client.core.events import (
     AgentState,
-    ComponentStateChanged,
     Output,
     Role,
     SelectedPair,
-    StateChanged,
 )
 from ice_client.core.future_candidates import FutureCandidates
 from ice_client.core.generation import Generation
-from ice_client.core.progress import agent_state, component_state, failing_at
+from ice_client.core.progress import Progress
 from ice_client.core.settings import DEFAULT_SETTINGS, Settings
 from ice_client.core.statistics import AgentCounters, PairStatistics
 from stun import Address, DecodeError, Message, MessageClass, Method
@@ -67,8 +65,7 @@ class IceAgent:
         self._previous: Generation | None = None
         self._previous_until = math.inf
         self._future = FutureCandidates()
-        self._component_states = dict.fromkeys(self._context.component_keys, AgentState.NEW)
-        self._state = AgentState.NEW
+        self._progress = Progress(self._context)
         self._now = 0.0
         self._deadline: float | None = None
         self._deadline_is_known = False
@@ -81,7 +78,7 @@ class IceAgent:
     @property
     def state(self) -> AgentState:
         """Where the agent is."""
-        return self._state
+        return self._progress.state
 
     @property
     def local_credentials(self) -> Credentials:
@@ -153,7 +150,7 @@ class IceAgent:
         ours = self._context.settings.lite
         if lite != ours and self._context.is_controlling == ours:
             self._context.switch_role()
-            current.compute_priorities()
+            current.change_role()
         current.set_remote_credentials(credentials, now, lite=lite, renomination=renomination)
         for stream, candidate in self._future.take(credentials.username_fragment):
             current.add_remote(stream, candidate, now)
@@ -223,13 +220,9 @@ class IceAgent:
 
     def close(self) -> None:
         """End it: nothing is sent or answered from now on."""
-        self._state = AgentState.CLOSED
         self._context.take_outputs()
-        for key in self._component_states:
-            self._component_states[key] = AgentState.CLOSED
-            self._context.emit(ComponentStateChanged(*key, AgentState.CLOSED))
         self._context.selected.clear()
-        self._context.emit(StateChanged(AgentState.CLOSED))
+        self._progress.close()
 
     # The network
 
@@ -242,7 +235,7 @@ class IceAgent:
         """
         if not data or data[0] > MAX_STUN_FIRST_BYTE or data[4:8] != MAGIC_COOKIE_BYTES:
             return False
-        if self._state is AgentState.CLOSED:
+        if self._is_closed:
             return True
         try:
             message = Message.decode(data)
@@ -286,7 +279,7 @@ class IceAgent:
 
         True once a check of the pair was authenticated, in either direction (RFC 8445 §12.2).
         """
-        if self._state is AgentState.CLOSED:
+        if self._is_closed:
             return False
         for generation in self._generations:
             pair = generation.lists.find(base, source)
@@ -298,7 +291,7 @@ class IceAgent:
 
     def next_deadline(self) -> float | None:
         """Return when to call `on_deadline`, monotonic seconds; it may have passed already."""
-        if self._state is AgentState.CLOSED:
+        if self._is_closed:
             return None
         if not self._deadline_is_known:
             self._deadline = self._find_deadline()
@@ -307,7 +300,7 @@ class IceAgent:
 
     def on_deadline(self, now: float) -> None:
         """Do what is due: checks, retransmissions, nomination, consent, keepalives, failing."""
-        if self._state is AgentState.CLOSED:
+        if self._is_closed:
             return
         for generation in self._generations:
             generation.on_deadline(now)
@@ -335,7 +328,7 @@ class IceAgent:
         selected = self._context.selected.get((stream, component))
         if selected is not None or self._context.settings.lite:
             return selected
-        if self._state is AgentState.CLOSED:
+        if self._is_closed:
             return None
         if self._current.selection.lost_at((stream, component)) is not None:
             return None
@@ -355,7 +348,7 @@ class IceAgent:
 
         """
         self._check_component(stream, component)
-        return self._component_states[stream, component]
+        return self._progress.of((stream, component))
 
     def local_candidates(self, stream: int = 0) -> Sequence[Candidate]:
         """Return ours of the current generation, peer-reflexive ones included."""
@@ -371,6 +364,10 @@ class IceAgent:
         return [pair.statistics(selected.get(pair.component_key)) for pair in self._current.lists]
 
     @property
+    def _is_closed(self) -> bool:
+        return self._progress.state is AgentState.CLOSED
+
+    @property
     def _generations(self) -> tuple[Generation, ...]:
         return (self._current,) if self._previous is None else (self._current, self._previous)
 
@@ -378,21 +375,18 @@ class IceAgent:
         deadlines = [one.next_deadline(self._now) for one in self._generations]
         if self._previous is not None and self._previous_until != math.inf:
             deadlines.append(self._previous_until)
-        settings = self._context.settings
-        for key, state in self._component_states.items():
-            if state in {AgentState.NEW, AgentState.CHECKING}:
-                deadlines.append(failing_at(key, self._current, settings))
+        deadlines.append(self._progress.next_deadline(self._current))
         return min((one for one in deadlines if one is not None), default=None)
 
     def _check_component(self, stream: int, component: int) -> None:
-        if (stream, component) not in self._component_states:
+        if not self._progress.has((stream, component)):
             raise ValueError(f"there is no component {component} of stream {stream}")
 
     def _update(self, now: float) -> None:
         """Let the old generation go where the new one has taken over; tell of new states."""
         self._now = now
         self._deadline_is_known = False
-        if self._state is AgentState.CLOSED:
+        if self._is_closed:
             return
         previous, selection = self._previous, self._current.selection
         if previous is not None:
@@ -401,13 +395,4 @@ class IceAgent:
             if not previous.selection.keys:
                 # The peer may still be on the old pair: its checks there are answered a while.
                 self._previous_until = min(self._previous_until, now + PREVIOUS_GRACE)
-        settings = self._context.settings
-        for key, old in self._component_states.items():
-            state = component_state(key, self._current, previous, settings, now)
-            if state is not old:
-                self._component_states[key] = state
-                self._context.emit(ComponentStateChanged(*key, state))
-        state = agent_state(self._component_states.values())
-        if state is not self._state:
-            self._state = state
-            self._context.emit(StateChanged(state))
+        self._progress.update(self._current, previous, now)

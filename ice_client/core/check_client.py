@@ -144,13 +144,6 @@ class CheckClient:
         """Drop what waits for a pair that is gone."""
         self._checks = {tid: one for tid, one in self._checks.items() if one.pair is not pair}
 
-    def is_checking(self, pair: CandidatePair) -> bool:
-        """Whether a check of that pair is under way, neither cancelled nor for consent."""
-        return any(
-            check.pair is pair and not check.is_consent and check.cancelled_until is None
-            for check in self._checks.values()
-        )
-
     def next_deadline(self) -> float | None:
         """Return when something is to be sent again or given up."""
         deadlines = (check.deadline for check in self._checks.values())

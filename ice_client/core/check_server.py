@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from ice_client.core.candidate import Base
 from ice_client.core.check_client import NOMINATION
 from ice_client.core.context import Context
-from ice_client.core.generation import Generation, PeerRequest
+from ice_client.core.generation import Generation
+from ice_client.core.peer_request import PeerRequest
 from stun import (
     Address,
     DecodeError,
@@ -120,7 +121,7 @@ class CheckServer:
         if wins == context.is_controlling:
             return True
         context.switch_role()
-        generation.compute_priorities()
+        generation.change_role()
         return False
 
 

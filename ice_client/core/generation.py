@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import attrs
-
 from ice_client.core.candidate import Base, Candidate, CandidateType, Transport
 from ice_client.core.candidate_table import CandidateTable
 from ice_client.core.check_client import Check, CheckClient, Outcome, Result
@@ -21,6 +19,7 @@ from ice_client.core.events import PairValidated, PeerReflexiveDiscovered
 from ice_client.core.nomination import Nominator
 from ice_client.core.pair import CandidatePair
 from ice_client.core.pairing import can_pair
+from ice_client.core.peer_request import PeerRequest
 from ice_client.core.selection import Selection
 from ice_client.core.statistics import PairState
 from stun import Address, Message
@@ -35,28 +34,6 @@ Ta keeps checks from opening NAT bindings and filling a link too fast. A trigger
 neither: the peer's, no faster than its own Ta, has just come the other way, or (nominating) the
 pair is known to work. Waiting for Ta would only make connecting slower.
 """
-
-
-@attrs.frozen(slots=True)
-class PeerRequest:
-    """An authentic Binding request of the peer's.
-
-    Attributes:
-        base: where it came.
-        source: from whom.
-        priority: its PRIORITY: of the peer-reflexive candidate it may be from.
-        use_candidate: it nominates.
-        nomination: libwebrtc's NOMINATION; 0 if it has none.
-        username_fragment: the peer's, as the request has it.
-
-    """
-
-    base: Base
-    source: Address
-    priority: int
-    use_candidate: bool
-    nomination: int
-    username_fragment: str
 
 
 class Generation:
@@ -81,6 +58,7 @@ class Generation:
         self._nominator = Nominator(context, self.lists, self.selection)
         self._client: CheckClient | None = None
         self._early: deque[PeerRequest] = deque()
+        self._is_retired = False
         self._next_ordinary_at = 0.0
         self._next_triggered_at = 0.0
 
@@ -143,13 +121,14 @@ class Generation:
 
     def retire(self) -> None:
         """Stop checks, there being a newer generation; the selected pairs carry on."""
+        self._is_retired = True
         for pair in list(self.lists):
             if self.selection.get(pair.component_key) is not pair:
                 self._forget(pair)
         self._early.clear()
 
-    def compute_priorities(self) -> None:
-        """Recompute what depends on our role, which has changed."""
+    def change_role(self) -> None:
+        """Recompute what depends on our role, which has changed; drop what the old one began."""
         self.lists.compute_priorities(self._context.role)
         for pair in self.lists:
             pair.is_nominating = pair.nominate_when_valid = False
@@ -277,9 +256,8 @@ class Generation:
         pair.last_response_at = now
         self._validate(pair, self._local_of(pair, mapped), now)
         self.lists.unfreeze_foundation(pair.foundation)
-        if (
-            check.use_candidate and check.role is self._context.role and pair.is_nominating
-        ) or pair.nominate_when_valid:
+        nominated = pair.is_nominating and check.use_candidate
+        if nominated or pair.nominate_when_valid:
             self.selection.nominate(pair, now)
         self.selection.renew(pair, now)
         if pair.is_nominating:
@@ -291,18 +269,20 @@ class Generation:
         pair = check.pair
         if check.cancelled_until is not None or self.lists.find(*pair.key) is not pair:
             return
-        if check.use_candidate or pair.nominate_when_valid:
+        nominated = pair.is_nominating and check.use_candidate
+        if nominated or pair.nominate_when_valid:
             # RFC 8445 §7.2.5.3.4 fails the whole check list with it. But where another pair is
             # valid, nominating that one is all that the peer needs to go on.
             pair.invalidate()
-        if pair.state is PairState.IN_PROGRESS:
-            pair.state = PairState.FAILED
+        elif pair.state is PairState.IN_PROGRESS:
+            pair.state = PairState.SUCCEEDED if pair.is_valid else PairState.FAILED
 
     def _on_role_conflict(self, check: Check) -> None:
-        # RFC 8445 §7.2.5.1. Of several checks sent in the old role the first answer switches.
-        if check.role is self._context.role and not self._context.settings.lite:
+        # RFC 8445 §7.2.5.1. Of several checks sent in the old role the first answer switches;
+        # what the peer says to consent checks of a generation that is past does not.
+        if check.role is self._context.role and not self._is_retired:
             self._context.switch_role(new_tie_breaker=True)
-            self.compute_priorities()
+            self.change_role()
         if not check.is_consent and not check.pair.is_valid:
             self.lists.trigger(check.pair)
         elif not check.is_consent:

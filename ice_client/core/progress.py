@@ -1,4 +1,4 @@
-"""Where a component, and with it the agent, is: one function of what the parts know.
+"""Where a component, and with it the agent, is: a function of what the parts know.
 
 RFC 8445 §6.1.2.1 and §8.1.2, RFC 8838 §8 and RFC 8863 (when to give up), by WebRTC's names.
 """
@@ -7,10 +7,67 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ice_client.core.context import ComponentKey
-from ice_client.core.events import AgentState
+from ice_client.core.context import ComponentKey, Context
+from ice_client.core.events import AgentState, ComponentStateChanged, StateChanged
 from ice_client.core.generation import Generation
 from ice_client.core.settings import Settings
+
+
+class Progress:
+    """The states of an agent and its components, as they were last told.
+
+    Args:
+        context: the agent's.
+
+    Attributes:
+        state: the agent's.
+
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._components = dict.fromkeys(context.component_keys, AgentState.NEW)
+        self.state = AgentState.NEW
+
+    def has(self, key: ComponentKey) -> bool:
+        """Whether there is such a component."""
+        return key in self._components
+
+    def of(self, key: ComponentKey) -> AgentState:
+        """Return the state of a component."""
+        return self._components[key]
+
+    def update(self, current: Generation, previous: Generation | None, now: float) -> None:
+        """Tell of what has changed."""
+        settings = self._context.settings
+        for key in self._components:
+            self._set_component(key, component_state(key, current, previous, settings, now))
+        self._set(agent_state(self._components.values()))
+
+    def close(self) -> None:
+        """Tell of the end."""
+        for key in self._components:
+            self._set_component(key, AgentState.CLOSED)
+        self._set(AgentState.CLOSED)
+
+    def next_deadline(self, current: Generation) -> float | None:
+        """Return when a component fails if nothing comes."""
+        failing = (
+            failing_at(key, current, self._context.settings)
+            for key, state in self._components.items()
+            if state in {AgentState.NEW, AgentState.CHECKING}
+        )
+        return min((at for at in failing if at is not None), default=None)
+
+    def _set_component(self, key: ComponentKey, state: AgentState) -> None:
+        if self._components[key] is not state:
+            self._components[key] = state
+            self._context.emit(ComponentStateChanged(*key, state))
+
+    def _set(self, state: AgentState) -> None:
+        if self.state is not state:
+            self.state = state
+            self._context.emit(StateChanged(state))
 
 
 def component_state(

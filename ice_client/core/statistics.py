@@ -73,7 +73,6 @@ class AgentCounters:
         malformed: bytes that look like STUN by their first byte, and do not parse.
         unauthenticated: a request whose USERNAME or MESSAGE-INTEGRITY are missing or wrong.
         unmatched_responses: no transaction waits for it, or its integrity is wrong.
-        unknown_base: it came on a base that no candidate has.
         excess: a limit was reached: early checks, candidates, pairs.
         revoked: an authentic request on a 5-tuple on which consent was lost (RFC 7675 §5.1).
         unexpected: STUN that an agent has no use for (another method or class).
@@ -83,7 +82,6 @@ class AgentCounters:
     malformed: int = 0
     unauthenticated: int = 0
     unmatched_responses: int = 0
-    unknown_base: int = 0
     excess: int = 0
     revoked: int = 0
     unexpected: int = 0

@@ -187,6 +187,15 @@ def test_a_restart_keeps_the_role_and_wants_new_credentials_of_the_peer() -> Non
         one.set_remote_credentials(THEIRS, 1.0)
 
 
+def test_a_role_conflict_on_the_old_path_does_not_change_the_role_of_the_new() -> None:
+    one = agent(Role.CONTROLLED)
+    connect(one, 0.0)
+    one.restart(NEW, 1.0)
+    (_, consent), *_ = run(one, 8.0)
+    one.receive(answer(consent, error=ErrorCode.ROLE_CONFLICT), BASE, PEER, 8.0)
+    assert one.role is Role.CONTROLLED
+
+
 def test_a_restart_out_of_failure_starts_anew() -> None:
     one = agent(Role.CONTROLLED)
     end_both(one)

@@ -12,12 +12,13 @@ from ice_client.core import (
     Settings,
 )
 from ice_client.core.check_client import NOMINATION
-from stun import Address, Message
+from stun import Address, Message, attributes
 from tests.ice_client.core.foreign import (
     HOST,
     OTHER_PEER,
     PEER,
     THEIRS,
+    TIE_BREAKER,
     agent,
     answer,
     connect,
@@ -104,6 +105,22 @@ def test_where_a_nomination_fails_the_next_best_pair_is_nominated() -> None:
     one.receive(answer(first, error=403), BASE, BEST, 0.1)
     (second,) = [each for _, each in run(one, 0.2) if nominates(each)]
     assert second.destination == PEER
+
+
+def test_a_nomination_that_the_role_has_overtaken_neither_counts_nor_harms() -> None:
+    one = agent(Role.CONTROLLING)
+    one.add_remote_candidate(host(PEER), 0.0)
+    one.on_deadline(0.0)
+    one.receive(answer(sent(one)[0]), BASE, PEER, 0.0)
+    one.on_deadline(0.01)
+    (nomination,) = [each for each in sent(one) if nominates(each)]
+    winner = attributes.ICE_CONTROLLING.of(TIE_BREAKER + 1)
+    one.receive(request(role=winner), BASE, PEER, 0.02)
+    assert one.role is Role.CONTROLLED
+    one.receive(answer(nomination), BASE, PEER, 0.03)
+    assert selected(one) is None
+    one.receive(request(role=winner, use_candidate=True), BASE, PEER, 0.04)
+    assert selected(one) == PEER
 
 
 @pytest.mark.parametrize("is_valid", [True, False])
