@@ -1,0 +1,215 @@
+"""The sender's controller: transport-wide feedback in, target bit rate out (GCC §3)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import attrs
+
+from webrtc.rtp.congestion.inter_arrival import InterArrival
+from webrtc.rtp.congestion.loss_control import LossControl
+from webrtc.rtp.congestion.probing import ProbeCluster, ProbeEstimator
+from webrtc.rtp.congestion.rate_control import RateControl
+from webrtc.rtp.congestion.throughput import ThroughputEstimator
+from webrtc.rtp.congestion.trendline import BandwidthUsage, TrendlineEstimator
+from webrtc.rtp.rtcp import TransportFeedback
+from webrtc.rtp.rtcp.transport_feedback import REFERENCE_TICKS, TICK
+from webrtc.rtp.sequence import Unwrapper
+
+START_BPS = 300_000
+MIN_BPS = 30_000
+MAX_BPS = 20_000_000
+MAX_IN_FLIGHT = 8192
+"""Sent packets that wait for feedback."""
+FEEDBACK_TIMEOUT = 1.5
+"""Seconds without feedback while packets are in flight, then the rate falls."""
+FIRST_PROBES = (3.0, 6.0)
+"""Times the start rate."""
+NEXT_PROBE = 2.0
+PROBE_AGAIN = 0.7
+"""A probe that found this share of what it was sent at was too slow to find the path's limit."""
+
+
+@attrs.define(slots=True)
+class _Sent:
+    sent_at: float
+    size_bytes: int
+    cluster: int | None
+
+
+class CongestionController:
+    """Of one transport.
+
+    Attributes:
+        target_bps: what all streams together may send.
+        round_trip_time: smoothed, in seconds; from feedback, so it holds the feedback's delay.
+        loss: the fraction lost, 0 to 1.
+        usage: what the delay says.
+
+    """
+
+    def __init__(
+        self, start_bps: float = START_BPS, min_bps: float = MIN_BPS, max_bps: float = MAX_BPS
+    ) -> None:
+        self.target_bps = start_bps
+        self.round_trip_time = 0.2
+        self._min_bps = min_bps
+        self._max_bps = max_bps
+        self._remote_limit_bps: float | None = None
+        self._rate = RateControl(start_bps, min_bps, max_bps)
+        self._loss = LossControl(start_bps, min_bps, max_bps)
+        self._throughput = ThroughputEstimator()
+        self._inter_arrival = InterArrival()
+        self._trend = TrendlineEstimator()
+        self._probes = ProbeEstimator()
+        self._clusters = 0
+        self._probe_rates = [factor * start_bps for factor in FIRST_PROBES]
+        self._probed_bps = 0.0
+        self._sent: OrderedDict[int, _Sent] = OrderedDict()
+        self._unwrapper = Unwrapper()
+        self._reference = Unwrapper(24)
+        self._next_number = 0
+        self._feedback_at: float | None = None
+
+    @property
+    def loss(self) -> float:
+        """The fraction lost."""
+        return self._loss.loss
+
+    @property
+    def usage(self) -> BandwidthUsage:
+        """What the delay says of the path."""
+        return self._trend.usage
+
+    @property
+    def throughput_bps(self) -> float | None:
+        """What arrives, as the far end acknowledges it."""
+        return self._throughput.bitrate_bps
+
+    def send(self, size_bytes: int, now: float, cluster: int | None = None) -> int:
+        """Note a packet that leaves now. Runs per packet.
+
+        Args:
+            size_bytes: on the wire.
+            now: monotonic seconds.
+            cluster: the probe that it belongs to.
+
+        Returns:
+            Its transport-wide sequence number.
+
+        """
+        number = self._next_number
+        self._next_number = number + 1
+        self._unwrapper.highest = number
+        if not self._sent:
+            self._feedback_at = now  # nothing was in flight: the wait for feedback begins
+        self._sent[number] = _Sent(now, size_bytes, cluster)
+        if len(self._sent) > MAX_IN_FLIGHT:
+            self._sent.popitem(last=False)
+        return number & 0xFFFF
+
+    def receive_feedback(self, feedback: TransportFeedback, now: float) -> float:
+        """Take feedback; return the target bit rate.
+
+        What it reports of packets that were never sent, or were reported before, is left out.
+        """
+        base = self._unwrapper.peek(feedback.base_sequence_number)
+        # 24 signed bits that wrap after 12 days, and messages that may be reordered.
+        reference = self._reference.unwrap(feedback.reference_time & 0xFFFFFF)
+        offset = (reference - feedback.reference_time) * REFERENCE_TICKS
+        arrivals = []
+        for place, ticks in feedback.arrivals():
+            sent = self._sent.pop(base + place, None)
+            if sent is not None:
+                arrivals.append(((ticks + offset) * TICK, sent))
+        # What is still in flight of these was lost, or comes in a later message; then it counts
+        # as lost all the same: so late is as good as lost.
+        first = next(iter(self._sent), self._next_number)
+        end = min(base + feedback.packet_count, self._next_number)
+        lost = sum(
+            self._sent.pop(number, None) is not None for number in range(max(base, first), end)
+        )
+        if not arrivals and not lost:
+            return self.target_bps
+        self._feedback_at = now
+        arrivals.sort(key=lambda entry: entry[0])
+        if arrivals:
+            self._learn(arrivals, now)
+        self._loss.receive(
+            lost, len(arrivals) + lost, self._rate.bitrate_bps, self.round_trip_time, now
+        )
+        return self._retarget()
+
+    def _learn(self, arrivals: list[tuple[float, _Sent]], now: float) -> None:
+        sample = now - max(sent.sent_at for _, sent in arrivals)
+        self.round_trip_time += 0.125 * (sample - self.round_trip_time)
+        self._rate.round_trip_time = self.round_trip_time
+        overused = False
+        probed = None
+        for arrival, sent in arrivals:
+            self._throughput.add(arrival, sent.size_bytes)
+            if sent.cluster is not None:
+                found = self._probes.add(sent.cluster, sent.sent_at, arrival, sent.size_bytes)
+                probed = found if found is not None else probed
+            deltas = self._inter_arrival.add(sent.sent_at, arrival)
+            if deltas is not None:
+                usage = self._trend.add(*deltas, arrival)
+                overused = overused or usage is BandwidthUsage.OVERUSING
+        throughput = self._throughput.bitrate_bps
+        if overused:
+            if self._rate.may_decrease(now, throughput):
+                self._rate.update(BandwidthUsage.OVERUSING, throughput, now)
+            return
+        if probed is not None and probed > self._rate.bitrate_bps:
+            self._rate.set_bitrate(probed, now)
+            self._loss.bitrate_bps = max(self._loss.bitrate_bps, self._rate.bitrate_bps)
+            if probed >= PROBE_AGAIN * self._probed_bps and not self._probe_rates:
+                self._probe_rates.append(NEXT_PROBE * probed)
+            return
+        self._rate.update(self._trend.usage, throughput, now)
+
+    def take_probes(self) -> list[ProbeCluster]:
+        """Return bursts to send: at the start, and as long as they find more."""
+        clusters = []
+        for rate in self._probe_rates:
+            if self._probed_bps < rate <= self._max_bps:
+                self._clusters += 1
+                self._probed_bps = rate
+                clusters.append(ProbeCluster.at(self._clusters, rate))
+        self._probe_rates.clear()
+        return clusters
+
+    def receive_loss(self, fraction_lost: float, packets: int, now: float) -> float:
+        """Take a receiver report's loss, where the peer sends no transport-wide feedback."""
+        self._loss.receive(
+            round(fraction_lost * packets), packets, self._max_bps, self.round_trip_time, now
+        )
+        self._rate.set_bitrate(self._max_bps, now)
+        return self._retarget()
+
+    def receive_remb(self, bitrate_bps: float) -> float:
+        """Take the receiver's own estimate as a limit."""
+        self._remote_limit_bps = bitrate_bps
+        return self._retarget()
+
+    def next_deadline(self) -> float | None:
+        """Return when missing feedback is to be acted on."""
+        if not self._sent or self._feedback_at is None:
+            return None
+        return self._feedback_at + FEEDBACK_TIMEOUT
+
+    def on_deadline(self, now: float) -> float:
+        """Lower the rate if packets are in flight and no feedback came; return the target."""
+        deadline = self.next_deadline()
+        if deadline is not None and now >= deadline:
+            self._feedback_at = now
+            self._rate.set_bitrate(self._rate.bitrate_bps / 2, now)
+            self._loss.bitrate_bps = min(self._loss.bitrate_bps, self._rate.bitrate_bps)
+        return self._retarget()
+
+    def _retarget(self) -> float:
+        target = min(self._rate.bitrate_bps, self._loss.bitrate_bps)
+        if self._remote_limit_bps is not None:
+            target = min(target, self._remote_limit_bps)
+        self.target_bps = min(max(target, self._min_bps), self._max_bps)
+        return self.target_bps
