@@ -241,10 +241,13 @@ class Generation:
         """Fail the pair of a 5-tuple where sending cannot work.
 
         A datagram path that has worked is for consent to judge, not for an ICMP message; a TCP
-        connection that broke is gone.
+        connection that broke is gone. Nor can a pair be nominated that cannot be sent on: another
+        one must be, now and not when the check that nominates has timed out.
         """
         pair = self.lists.find(base, destination)
-        if pair is None or (pair.is_valid and not base.transport.is_tcp):
+        if pair is None:
+            return
+        if pair.is_valid and not pair.is_nominating and not base.transport.is_tcp:
             return
         if self._client is not None:
             self._client.forget(pair)

@@ -71,9 +71,10 @@ class Host:
 
 @contextlib.contextmanager
 def two_hosts(networks: int = 1) -> Iterator[tuple[Host, Host]]:
-    """Make two hosts with so many links between them: 10.99.N.1/24 and .2, fd99:N::1/64 and ::2.
+    """Make two hosts with so many links between them.
 
-    The interfaces are called eth0, eth1, …. Duplicate address detection is off.
+    The one has 10.99.N.1, fd99:N::1 and fe80::N:1 on link N, the other the same with 2. The
+    interfaces are called eth0, eth1, …. Duplicate address detection is off.
     """
     tag = f"is{secrets.token_hex(4)}"
     hosts = Host(f"{tag}a"), Host(f"{tag}b")
@@ -89,6 +90,9 @@ def two_hosts(networks: int = 1) -> Iterator[tuple[Host, Host]]:
             for place, host in enumerate(hosts, 1):
                 host.ip(f"addr add 10.99.{number}.{place}/24 dev {device}")
                 host.ip(f"addr add fd99:{number}::{place}/64 dev {device} nodad")
+                # A link-local address by hand: the kernel's own would take seconds of detection.
+                host.ip(f"link set {device} addrgenmode none")
+                host.ip(f"addr add fe80::{number}:{place}/64 dev {device} nodad")
                 host.ip(f"link set {device} up")
         for host in hosts:
             host.wait_for_links()
