@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from ice_client.check.check import CheckOptions, run_check, version, watch_nothing
+from ice_client.check.command_connect import connect_command
 from ice_client.check.command_gather import gather, nat
 from ice_client.check.command_load import load
 from ice_client.check.command_turncat import turncat
@@ -67,6 +68,7 @@ def main() -> None:
 
 
 main.add_command(gather)
+main.add_command(connect_command)
 main.add_command(nat)
 main.add_command(load)
 main.add_command(turncat)

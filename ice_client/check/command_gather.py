@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 import trio
 from rich.console import Console
 
-from ice_client.check.check import CheckOptions, run_check
+from ice_client import IceServer, format_candidate, open_ice_agent
+from ice_client.check.connect import GATHERING, ice_servers
 from ice_client.check.options import TargetOptions, only_target, run, target_options, targets_from
 from ice_client.check.probe_dns import look_up
 from ice_client.check.probe_nat import LIFETIMES, probe_nat
-from ice_client.check.report_text import candidate_lines, nat_lines
-from ice_client.check.results import Filtering, LocalCandidate, Mapping, NatResult
+from ice_client.check.report_text import milliseconds, nat_lines
+from ice_client.check.results import Filtering, Mapping, NatResult
 from ice_client.check.target import Target, TargetError
 from stun import Address
 
@@ -20,16 +23,18 @@ from stun import Address
 @target_options
 def gather(*, target: TargetOptions) -> None:
     """Show the candidates ICE has here: host, and with a TARGET server-reflexive and relayed."""
-    found = run(gather_candidates, targets_from(target))
-    console = Console(highlight=False)
-    for line in candidate_lines(found):
-        console.print(line, markup=False)
+    run(_gather, ice_servers(targets_from(target), time.time()))
 
 
-async def gather_candidates(targets: list[Target]) -> tuple[LocalCandidate, ...]:
-    """Return the host candidates, and those the targets' servers give."""
-    report = await run_check(targets, CheckOptions(quality=None))
-    return report.candidates
+async def _gather(servers: list[IceServer]) -> None:
+    started = trio.current_time()
+    async with open_ice_agent(servers, controlling=True) as agent:
+        with trio.move_on_after(GATHERING):
+            async for candidate in agent.local_candidates():
+                after = milliseconds(trio.current_time() - started)
+                click.echo(f"{after:>8}  a={format_candidate(candidate)}")
+        for failure in agent.server_failures:
+            click.echo(f"{failure.uri}: {failure.reason}", err=True)
 
 
 @click.command()
