@@ -63,13 +63,12 @@ class Nominator:
             return None
         best = max(valid, key=lambda pair: pair.valid_priority)
         selected = self._selection.get(key)
-        if selected is not None:
-            # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
-            renominate = self._selection.keeps_checking
-            is_better = best.valid_priority > selected.valid_priority
-            return (best, best.validated_at) if renominate and is_better else None
-        if self._selection.lost_at(key) is not None:
-            return self._substitute(valid, now)
+        # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
+        if self._selection.keeps_checking and self._selection.has_selected(key):
+            is_better = selected is None or best.valid_priority > selected.valid_priority
+            return (best, best.validated_at) if is_better else None
+        if self._selection.has_selected(key):
+            return self._substitute(valid, now) if selected is None else None
         better_to_come = any(pair.is_unfinished and pair.priority > best.priority for pair in pairs)
         if not better_to_come and (candidates_ended or not best.is_relayed):
             return best, best.validated_at

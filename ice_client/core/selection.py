@@ -37,6 +37,7 @@ class Selection:
         self._pairs: dict[ComponentKey, CandidatePair] = {}
         self._consents: dict[ComponentKey, Consent] = {}
         self._lost_at: dict[ComponentKey, float] = {}
+        self._superseded: set[ComponentKey] = set()
         self.revoked: set[PairKey] = set()
         self.client: CheckClient | None = None
         self.keeps_checking = False
@@ -50,6 +51,10 @@ class Selection:
     def get(self, key: ComponentKey) -> CandidatePair | None:
         """Return the selected pair of a component."""
         return self._pairs.get(key)
+
+    def has_selected(self, key: ComponentKey) -> bool:
+        """Whether a pair of that component is selected, or was until it was lost."""
+        return key in self._pairs or key in self._lost_at
 
     def lost_at(self, key: ComponentKey) -> float | None:
         """Return when the selected pair was lost without another to take its place."""
@@ -65,6 +70,9 @@ class Selection:
         pair.is_nominated = True
         pair.is_nominating = pair.nominate_when_valid = False
         key = pair.component_key
+        if key in self._superseded:
+            # The peer is still on the old path, and nominates it with each consent check.
+            return
         if self.is_disconnected(key, now):
             # The peer has nominated anew because the old path is dead; priority is no reason
             # to stay on it until consent runs out.
@@ -85,8 +93,9 @@ class Selection:
         if self._pairs.get(pair.component_key) is pair:
             self._lose(pair, now)
 
-    def drop(self, key: ComponentKey) -> None:
-        """Stop using the selected pair, in silence: a newer generation has its own."""
+    def supersede(self, key: ComponentKey) -> None:
+        """Stop using the selected pair, in silence and for good: a newer generation has its own."""
+        self._superseded.add(key)
         self._pairs.pop(key, None)
         self._consents.pop(key, None)
 
@@ -137,7 +146,7 @@ class Selection:
 
     def _lose(self, pair: CandidatePair, now: float) -> None:
         key = pair.component_key
-        self.drop(key)
+        del self._pairs[key], self._consents[key]
         if self.client is not None:
             self.client.forget(pair)
         announced = self._context.selected.get(key)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import collections
 import enum
+import multiprocessing
+import os
 import random
 import sys
 import time
@@ -424,36 +426,50 @@ class Call:
         return "\n".join(lines)
 
 
+@attrs.frozen
+class Ended:
+    """How a seed's run ended; `broken` says what did not hold, if anything."""
+
+    seed: int
+    outcome: str
+    settled_after: float
+    broken: str = ""
+
+
+def run_seed(seed: int) -> Ended:
+    """Run one seed; whatever breaks is told with it."""
+    call = Call(seed)
+    try:
+        return Ended(seed, call.run(), call.connected_after)
+    except Exception as error:
+        return Ended(seed, "broken", 0.0, f"{type(error).__name__}: {error}")
+
+
 def main() -> int:
     """Run the seeds that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="run seeds 0 to N - 1")
     parser.add_argument("--seed", type=int, help="run this one alone")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     options = parser.parse_args()
-    seeds = [options.seed] if options.seed is not None else range(options.seeds)
-    outcomes: collections.Counter[str] = collections.Counter()
-    times: list[float] = []
-    broken: list[int] = []
+    alone = options.seed is not None
+    seeds = [options.seed] if alone else range(options.seeds)
     started = time.monotonic()
-    for seed in seeds:
-        call = Call(seed)
-        try:
-            outcomes[call.run()] += 1
-        except Exception as error:  # whatever breaks is of that seed, and is told with it
-            broken.append(seed)
-            text = f"seed {seed}: {type(error).__name__}: {error}"
-            if options.seed is None:
-                text = text.partition("\n")[0][:200]
-            print(text, file=sys.stderr)  # noqa: T201
-        if call.connected_after:
-            times.append(call.connected_after)
-    times.sort()
+    ends = []
+    with multiprocessing.Pool(1 if alone else options.jobs) as pool:
+        for end in pool.imap(run_seed, seeds, chunksize=1 if alone else 50):
+            ends.append(end)
+            if end.broken:
+                text = end.broken if alone else end.broken.partition("\n")[0][:200]
+                print(f"seed {end.seed}: {text}", file=sys.stderr)  # noqa: T201
+    outcomes = collections.Counter(end.outcome for end in ends)
+    times = sorted(end.settled_after for end in ends if end.settled_after)
     print(  # noqa: T201
-        f"{len(seeds)} seeds in {time.monotonic() - started:.0f} s: {dict(outcomes)}; "
-        f"{len(broken)} broken {broken[:20]}; settled after (virtual s) "
+        f"{len(ends)} seeds in {time.monotonic() - started:.0f} s: {dict(outcomes)}; "
+        f"{outcomes['broken']} broken; settled after (virtual s) "
         + (f"median {times[len(times) // 2]:.3f}, most {times[-1]:.3f}" if times else "-")
     )
-    return 1 if broken else 0
+    return 1 if outcomes["broken"] else 0
 
 
 if __name__ == "__main__":

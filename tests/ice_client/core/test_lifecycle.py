@@ -170,9 +170,10 @@ def test_in_a_restart_the_old_pair_carries_on_until_the_new_one_is_selected() ->
     assert new.destination == OTHER_PEER
     # No more consent is asked for on the old one, but the peer may still be on it.
     assert {each.destination for _, each in run(one, 20.0)} == {OTHER_PEER}
-    one.receive(request(), BASE, PEER, 20.0)
+    one.receive(request(use_candidate=True), BASE, PEER, 20.0)
     assert sent(one)[0].destination == PEER
     assert one.is_valid_source(BASE, PEER)
+    assert one.selected_pair() == new
     run(one, 45.0)
     one.receive(request(), BASE, PEER, 45.0)
     assert PEER not in {each.destination for each in sent(one)}

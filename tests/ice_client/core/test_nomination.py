@@ -204,6 +204,29 @@ def test_with_renomination_a_better_pair_is_nominated_when_it_turns_valid() -> N
     assert numbers == [1, 2]
 
 
+def test_with_renomination_another_valid_pair_takes_the_place_of_one_whose_base_is_gone() -> None:
+    one = agent(Role.CONTROLLING, Settings(renomination=True), started=False)
+    second = Base(HOST.with_port(5001))
+    one.add_local_candidate(host(second.address, preference=1, foundation="2"), 0.0)
+    one.set_remote_credentials(THEIRS, 0.0, renomination=True)
+    one.add_remote_candidate(host(PEER), 0.0)
+    now = 0.0
+    for base in (BASE, second):
+        while (pair := one.selected_pair()) is None:
+            now += 0.05
+            one.on_deadline(now)
+            for check in sent(one):
+                one.receive(answer(check), check.base, PEER, now)
+        assert pair.base == base
+        while (deadline := one.next_deadline()) is not None and deadline < now + 1.0:
+            one.on_deadline(deadline)
+            for check in sent(one):
+                one.receive(answer(check), check.base, PEER, deadline)
+        now += 1.0
+        one.remove_local_base(base, now)
+    assert now < 4.0
+
+
 def test_each_component_has_its_pair_and_all_are_needed() -> None:
     one = agent(Role.CONTROLLED, Settings(components=(2,)))
     second = HOST.with_port(5001)
