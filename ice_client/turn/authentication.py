@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import attrs
 
-from ice_client.turn.credentials import Credentials, OAuthCredentials
+from ice_client.turn.credentials import Credentials, LongTermCredentials, OAuthCredentials
 from ice_client.turn.errors import (
     BidDownError,
+    CredentialsError,
     MalformedResponseError,
     response_error,
 )
@@ -75,10 +76,13 @@ class Authenticator:
     Attributes:
         signature: of the next request; None before the first challenge.
 
+    Raises:
+        CredentialsError: they cannot be sent.
+
     """
 
     def __init__(self, credentials: Credentials | None) -> None:
-        self._credentials = credentials
+        self._credentials = _prepared(credentials)
         self.signature: Signature | None = None
 
     def accept_challenge(self, response: Message, error: Error, previous: Signature | None) -> None:
@@ -133,7 +137,7 @@ class Authenticator:
             ]
             key = credentials.mac_key
         else:
-            user = opaque_string(credentials.username)
+            user = credentials.username
             user_attribute = (
                 a.USERHASH.of(userhash(user, opaque_string(realm)))
                 if anonymous
@@ -141,13 +145,27 @@ class Authenticator:
             )
             attributes.append(user_attribute)
             make_key = long_term_key_sha256 if chosen == SHA256 else long_term_key_md5
-            key = make_key(user, opaque_string(realm), opaque_string(credentials.password))
+            key = make_key(user, opaque_string(realm), credentials.password)
         attributes += [a.REALM.of(realm), a.NONCE.of(nonce)]
         if offered is not None:
             attributes += [a.PASSWORD_ALGORITHMS.of(offered), a.PASSWORD_ALGORITHM.of(chosen)]
         # RFC 8489 §9.2.5, last paragraph: after PASSWORD-ALGORITHMS SHA-256 only.
         algorithm = IntegrityAlgorithm.SHA1 if offered is None else IntegrityAlgorithm.SHA256
         return Signature(realm, nonce, algorithm, key, tuple(attributes))
+
+
+def _prepared(credentials: Credentials | None) -> Credentials | None:
+    """Return credentials as they are sent and hashed (RFC 8489 §9.2.2: OpaqueString)."""
+    try:
+        if isinstance(credentials, OAuthCredentials):
+            a.USERNAME.of(credentials.kid)
+        elif credentials is not None:
+            username = opaque_string(credentials.username)
+            a.USERNAME.of(username)
+            return LongTermCredentials(username, opaque_string(credentials.password))
+    except StunError as error:
+        raise CredentialsError(f"the user name or password cannot be used: {error}") from error
+    return credentials
 
 
 def _choose(

@@ -366,7 +366,7 @@ class TurnClient:
             case ChannelPurpose() as channel:
                 self._channels.answered(channel, response, error, now)
             case _ConnectPurpose(operation=operation):
-                self._connected(operation, response, error)
+                self._outputs.append(_connected(operation, response, error))
         if isinstance(error, AllocationMismatchError):
             # RFC 8656 §8.1, §10.3: the server knows of no allocation. It restarted, perhaps.
             self._lose(error, now)
@@ -383,28 +383,14 @@ class TurnClient:
             self._settle(outcome, now)
         self._deadlines.clear()
 
-    def _connected(
-        self, operation: int, response: Message | None, error: TurnClientError | None
-    ) -> None:
-        connection_id = None
-        if response is not None:
-            try:
-                connection_id = response.get(a.CONNECTION_ID)
-            except DecodeError as problem:
-                error = MalformedResponseError(f"Connect's answer: {problem}")
-            if connection_id is None and error is None:
-                error = MalformedResponseError("Connect's answer has no CONNECTION-ID")
-        if error is None:
-            self._outputs.append(Done(operation, response, connection_id))
-        else:
-            self._outputs.append(Failed(operation, error))
 
-    def _report(
-        self, operation: int | None, response: Message | None, error: TurnClientError | None
-    ) -> None:
-        if operation is None:
-            return
-        if error is None:
-            self._outputs.append(Done(operation, response))
-        else:
-            self._outputs.append(Failed(operation, error))
+def _connected(operation: int, response: Message | None, error: TurnClientError | None) -> Output:
+    """Return what became of a Connect (RFC 6062 §4.3)."""
+    try:
+        number = response.get(a.CONNECTION_ID) if response is not None else None
+    except DecodeError:
+        number = None
+    if response is not None and number is not None:
+        return Done(operation, response, number)
+    missing = MalformedResponseError("Connect's answer has no CONNECTION-ID")
+    return Failed(operation, error or missing)

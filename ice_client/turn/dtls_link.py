@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from ice_client.turn.certificate import check_certificate_name
-from ice_client.turn.errors import CertificateError, LinkError, TlsError
+from ice_client.turn.errors import CertificateError, DatagramTooLargeError, LinkError, TlsError
 from ice_client.turn.link import Link, UdpLink
 from ice_client.turn.server import TurnServer
 from ice_client.turn.stream_link import ALPN
@@ -68,6 +68,7 @@ class DtlsLink(Link):
 
     Raises:
         CertificateError: the file of authorities cannot be read.
+        TlsError: the server's name is none.
 
     """
 
@@ -83,7 +84,7 @@ class DtlsLink(Link):
         self._ssl.set_ciphertext_mtu(MTU)
         # RFC 6066 §3: an IP address is no name to ask for.
         if not _is_literal(server.tls_name):
-            self._ssl.set_tlsext_host_name(server.tls_name.encode("idna"))
+            self._ssl.set_tlsext_host_name(_encoded(server.tls_name))
 
     async def handshake(self) -> None:
         """Agree on keys, and check the server's certificate.
@@ -135,7 +136,7 @@ class DtlsLink(Link):
     async def send(self, packet: bytes) -> None:
         """See `Link`."""
         if len(packet) > MOST_PLAINTEXT:
-            raise LinkError(f"{len(packet)} bytes do not fit a DTLS record")
+            raise DatagramTooLargeError(f"{len(packet)} bytes do not fit a DTLS record")
         try:
             self._ssl.send(packet)
         except SSL.Error as error:
@@ -195,6 +196,13 @@ def _make_context(server: TurnServer) -> SSL.Context:
     except SSL.Error as error:
         raise CertificateError(f"{server.tls.ca_file} has no certificates") from error
     return context
+
+
+def _encoded(name: str) -> bytes:
+    try:
+        return name.encode("idna")
+    except UnicodeError as error:
+        raise TlsError(f"{name!r} is no name that TLS could ask for") from error
 
 
 def _is_literal(name: str) -> bool:

@@ -33,6 +33,14 @@ class CertificateError(TlsError):
     """The server's certificate does not prove the name it was asked for."""
 
 
+class CredentialsError(TurnClientError):
+    """A user name or password that cannot be sent: empty, too long, control characters."""
+
+
+class DatagramTooLargeError(TurnClientError):
+    """More data than one message to the server can carry."""
+
+
 class RelayClosedError(TurnClientError):
     """The relay was closed by this side."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
+import errno
 import socket
 
 import trio
 
-from ice_client.turn.errors import LinkError
+from ice_client.turn.errors import DatagramTooLargeError, LinkError
 from stun import Address, Family
 
 _LARGEST_DATAGRAM = 0x10000
@@ -33,6 +34,7 @@ class Link(abc.ABC):
 
         Raises:
             LinkError: the link is broken.
+            DatagramTooLargeError: it is not, but cannot carry a message so long.
 
         """
 
@@ -70,6 +72,11 @@ class UdpLink(Link):
         try:
             await self._sock.send(packet)
         except (OSError, trio.ClosedResourceError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            if number == errno.EMSGSIZE:
+                raise DatagramTooLargeError(f"{len(packet)} bytes are no datagram") from error
+            if number == errno.ENOBUFS:
+                return  # a full queue on the way out loses datagrams, as any other does
             raise LinkError(f"cannot send to {self.remote}: {reason_of(error)}") from error
 
     async def receive(self) -> bytes:

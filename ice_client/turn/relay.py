@@ -81,6 +81,11 @@ class Relay:
         """
         await self._session.perform(lambda now: self._session.client.permit(peers, now))
 
+    def forget(self, *peers: Address) -> None:
+        """Let the permissions of the peers' IP addresses end by themselves."""
+        for peer in peers:
+            self._session.client.forget(peer)
+
     async def bind_channel(self, peer: Address) -> None:
         """Bind a channel now; `send_to` does it by itself with the first datagram.
 
@@ -100,6 +105,7 @@ class Relay:
 
         Raises:
             ForbiddenError: the server does not relay to that peer.
+            DatagramTooLargeError: the link cannot carry so much.
             stun.EncodeError: the data do not fit a message.
             TurnClientError: the relay ended.
 

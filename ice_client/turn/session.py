@@ -226,7 +226,7 @@ class Session:
             for packet in to_send:
                 try:
                     await self.link.send(packet)
-                except LinkError as error:
+                except TurnClientError as error:
                     self._fail(error)
                     return
             if self._to_send:

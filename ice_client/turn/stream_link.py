@@ -124,7 +124,12 @@ async def start_tls(
 
     """
     context = make_tls_context(server)
-    secure = trio.SSLStream(stream, context, server_hostname=server.tls_name, https_compatible=True)
+    try:
+        secure = trio.SSLStream(
+            stream, context, server_hostname=server.tls_name, https_compatible=True
+        )
+    except (ValueError, UnicodeError) as error:
+        raise TlsError(f"{server.tls_name!r} is no name that TLS could ask for") from error
     try:
         await secure.do_handshake()
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

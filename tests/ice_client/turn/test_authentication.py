@@ -7,6 +7,8 @@ import pytest
 from ice_client.turn import (
     AuthenticationError,
     BidDownError,
+    Credentials,
+    CredentialsError,
     IntegrityViolationError,
     LongTermCredentials,
     MalformedResponseError,
@@ -266,6 +268,20 @@ def test_names_and_passwords_are_prepared_as_opaque_strings() -> None:
     request = challenged(make_wire(LongTermCredentials("u\u0308", "pass\u00a0word")))
     assert request.get(a.USERNAME) == "ü"
     assert request.verify(IntegrityAlgorithm.SHA1, long_term_key_md5("ü", REALM, "pass word"))
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        LongTermCredentials("", PASSWORD),
+        LongTermCredentials("x" * 509, PASSWORD),
+        LongTermCredentials(USER, "bell\a"),
+        OAuthCredentials("x" * 509, b"token", b"key"),
+    ],
+)
+def test_credentials_that_cannot_be_sent_are_refused_at_once(credentials: Credentials) -> None:
+    with pytest.raises(CredentialsError):
+        make_wire(credentials)
 
 
 def test_secrets_do_not_show() -> None:
