@@ -173,7 +173,7 @@ async def test_load_that_does_not_fit_says_why_and_exits_with_1(tmp_path: Path) 
         )
     assert done.code == 1
     assert "486" in done.out
-    assert re.search(r"[12] of 4 calls set up", done.out), done.out
+    assert re.search(r"[0-2] of 4 calls set up", done.out), done.out
 
 
 async def test_turncat_carries_datagrams_of_each_source_apart(tmp_path: Path) -> None:
