@@ -340,9 +340,10 @@ class Generation:
             pair.nomination = max(pair.nomination, request.nomination)
         if lite:
             self._on_request_to_lite(pair, nominates, now)
-        elif pair.is_valid:
-            if nominates:
-                self.selection.nominate(pair, now)
+        elif pair.is_valid and not nominates:
+            return
+        elif self.selection.is_fresh(pair, now) or self.selection.get(pair.component_key) is pair:
+            self.selection.nominate(pair, now)
         else:
             pair.nominate_when_valid |= nominates
             self._trigger(pair, now)

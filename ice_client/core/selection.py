@@ -80,6 +80,16 @@ class Selection:
         else:
             self._choose(key, now)
 
+    def is_fresh(self, pair: CandidatePair, now: float) -> bool:
+        """Whether a valid pair may be used as it is: the peer has consented to it just now.
+
+        Consent is kept up on selected pairs alone; another one has to be checked again first.
+        """
+        settings = self._context.settings
+        if self.is_unchecked or not settings.consent:
+            return pair.is_valid
+        return pair.is_valid and now - pair.last_response_at <= settings.consent_interval
+
     def renew(self, pair: CandidatePair, now: float) -> None:
         """Note that the peer consents to what comes over that pair, as it stands now."""
         key = pair.component_key
@@ -120,7 +130,12 @@ class Selection:
 
     def _choose(self, key: ComponentKey, now: float) -> None:
         """Select the nominated pair that counts most (RFC 8445 §8.1.1), if there is one."""
-        nominated = [pair for pair in self._lists.of_component(*key) if pair.is_nominated]
+        selected = self._pairs.get(key)
+        nominated = [
+            pair
+            for pair in self._lists.of_component(*key)
+            if pair.is_nominated and (pair is selected or self.is_fresh(pair, now))
+        ]
         if nominated:
             best = max(nominated, key=lambda pair: (pair.nomination, pair.valid_priority))
             self._select(key, best, now)

@@ -24,6 +24,7 @@ from tests.ice_client.core.foreign import (
     connect,
     events,
     host,
+    is_request,
     nominates,
     request,
     run,
@@ -244,6 +245,29 @@ def test_each_component_has_its_pair_and_all_are_needed() -> None:
     assert pair is not None
     assert (pair.base, pair.destination) == (Base(second), OTHER_PEER)
     assert one.component_state(2) is AgentState.CONNECTED
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_pair_that_was_valid_long_ago_is_checked_again_before_it_is_used(answers: bool) -> None:
+    one = with_two_remotes(Role.CONTROLLED)
+    for check in [check for _, check in run(one, 0.06)]:
+        one.receive(answer(check), BASE, check.destination, 0.06)
+    one.receive(request(use_candidate=True), BASE, PEER, 0.1)
+    now = 0.1
+    while (deadline := one.next_deadline()) is not None and deadline <= 50.0:
+        now = max(now, deadline)
+        one.on_deadline(now)
+        for check in sent(one):
+            one.receive(answer(check), BASE, check.destination, now)
+    one.receive(request(use_candidate=True), BASE, BEST, now)
+    assert selected(one) == PEER
+    one.on_deadline(now)
+    (check,) = [each for each in sent(one) if is_request(each)]
+    assert check.destination == BEST
+    one.receive(answer(check, error=None if answers else 403), BASE, BEST, now)
+    assert selected(one) == (BEST if answers else PEER)
+    run(one, now + 1.0)
+    assert state(one) is AgentState.CONNECTED
 
 
 def test_where_the_base_is_gone_so_is_the_pair() -> None:
