@@ -25,6 +25,7 @@ from ice_client.turn import (
 from ice_client.turn.authentication import Authenticator
 from ice_client.turn.client import TurnClient
 from ice_client.turn.link import Link
+from ice_client.turn.open_session import CLOSE_TIMEOUT, delete_allocation
 from ice_client.turn.options import AllocateOptions
 from ice_client.turn.session import Session, random_bytes
 from ice_client.turn.shielded import shielded_tasks
@@ -154,6 +155,22 @@ async def test_data_that_came_before_the_link_broke_can_still_be_received() -> N
         await trio.testing.wait_all_tasks_blocked()
         assert await session.receive() == (b"last words", PEER)
         with pytest.raises(LinkError):
+            await session.receive()
+
+
+async def test_a_server_that_is_silent_holds_the_end_no_longer_than_the_limit(
+    autojump_clock: object,
+) -> None:
+    link = FakeLink()
+    async with session_on(link) as session:
+        link.silent = True
+        start = trio.current_time()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await delete_allocation(session)
+        assert link.sent(Method.REFRESH)[0] == start
+        assert trio.current_time() - start == pytest.approx(CLOSE_TIMEOUT)
+        with pytest.raises(RelayClosedError):
             await session.receive()
 
 
