@@ -391,7 +391,7 @@ class IceAgent:
         previous, selection = self._previous, self._current.selection
         if previous is not None:
             for key in selection.keys:
-                previous.selection.supersede(key)
+                previous.selection.drop(key)
             if not previous.selection.keys:
                 # The peer may still be on the old pair: its checks there are answered a while.
                 self._previous_until = min(self._previous_until, now + PREVIOUS_GRACE)

@@ -8,6 +8,7 @@ means (§7.2.5) and what a request of the peer's means (§7.3.1).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from ice_client.core.candidate import Base, Candidate, CandidateType, Transport
 from ice_client.core.candidate_table import CandidateTable
@@ -158,19 +159,21 @@ class Generation:
 
     def next_deadline(self, now: float) -> float | None:
         """Return when `on_deadline` has something to do."""
-        deadlines = [
-            self.selection.next_deadline(now),
-            self._nominator.next_deadline(now, candidates_ended=self.candidates_ended),
-        ]
+        deadlines = [self.selection.next_deadline(now)]
         if self._client is not None:
             deadlines.append(self._client.next_deadline())
-            if self.lists.has_triggered:
-                deadlines.append(self._next_triggered_at)
-            if self.lists.has_ordinary:
-                deadlines.append(self._next_ordinary_at)
-        if self._unchecked_choices():
-            deadlines.append(now)
+        if not self._is_retired:
+            deadlines += self._next_checks(now)
         return min((one for one in deadlines if one is not None), default=None)
+
+    def _next_checks(self, now: float) -> Iterator[float | None]:
+        yield self._nominator.next_deadline(now, candidates_ended=self.candidates_ended)
+        if self._client is not None and self.lists.has_triggered:
+            yield self._next_triggered_at
+        if self._client is not None and self.lists.has_ordinary:
+            yield self._next_ordinary_at
+        if self._unchecked_choices():
+            yield now
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""
@@ -178,6 +181,8 @@ class Generation:
             for check in self._client.on_deadline(now):
                 self._on_failure(check)
         self.selection.on_deadline(now)
+        if self._is_retired:
+            return
         self._nominator.on_deadline(now, candidates_ended=self.candidates_ended)
         if self._client is not None:
             self._schedule(self._client, now)
@@ -327,6 +332,13 @@ class Generation:
             return
         if request.username_fragment != self.remote_credentials.username_fragment:
             return  # of another session of the peer's (forking): ours does not know its password
+        # The peer may be on the old path for a while, and nominate it with each consent check:
+        # once there is a newer generation that is answered, and means nothing.
+        if self._is_retired:
+            old = self.lists.find(request.base, request.source)
+            if old is not None and self._context.settings.lite:
+                self.selection.renew(old, now)
+            return
         pair = self._pair_of(stream, request)
         if pair is None:
             self._context.counters.excess += 1

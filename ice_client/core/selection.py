@@ -37,7 +37,6 @@ class Selection:
         self._pairs: dict[ComponentKey, CandidatePair] = {}
         self._consents: dict[ComponentKey, Consent] = {}
         self._lost_at: dict[ComponentKey, float] = {}
-        self._superseded: set[ComponentKey] = set()
         self.revoked: set[PairKey] = set()
         self.client: CheckClient | None = None
         self.keeps_checking = False
@@ -70,9 +69,6 @@ class Selection:
         pair.is_nominated = True
         pair.is_nominating = pair.nominate_when_valid = False
         key = pair.component_key
-        if key in self._superseded:
-            # The peer is still on the old path, and nominates it with each consent check.
-            return
         if self.is_disconnected(key, now):
             # The peer has nominated anew because the old path is dead; priority is no reason
             # to stay on it until consent runs out.
@@ -103,9 +99,8 @@ class Selection:
         if self._pairs.get(pair.component_key) is pair:
             self._lose(pair, now)
 
-    def supersede(self, key: ComponentKey) -> None:
-        """Stop using the selected pair, in silence and for good: a newer generation has its own."""
-        self._superseded.add(key)
+    def drop(self, key: ComponentKey) -> None:
+        """Stop using the selected pair, in silence: a newer generation has its own."""
         self._pairs.pop(key, None)
         self._consents.pop(key, None)
 

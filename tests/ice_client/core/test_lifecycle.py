@@ -179,6 +179,30 @@ def test_in_a_restart_the_old_pair_carries_on_until_the_new_one_is_selected() ->
     assert PEER not in {each.destination for each in sent(one)}
 
 
+def test_a_controlling_agent_leaves_the_old_path_alone_after_a_restart() -> None:
+    one = agent(Role.CONTROLLING)
+    one.add_remote_candidate(host(PEER), 0.0)
+    connect(one, 0.0)
+    one.restart(NEW, 1.0)
+    one.add_local_candidate(host(), 1.0)
+    one.set_remote_credentials(THEIR_NEW, 1.0)
+    one.add_remote_candidate(host(OTHER_PEER), 1.0)
+    asked = []
+    now = 1.0
+    while (deadline := one.next_deadline()) is not None and deadline <= 20.0:
+        now = max(now, deadline)
+        one.on_deadline(now)
+        for check in sent(one):
+            asked.append(check.destination)
+            password = (THEIRS if check.destination == PEER else THEIR_NEW).password
+            one.receive(answer(check, password=password), BASE, check.destination, now)
+    pair = one.selected_pair()
+    assert pair is not None
+    assert pair.destination == OTHER_PEER
+    assert PEER not in asked
+    assert len(asked) <= 2 + 19 / 4  # check, nomination, consent
+
+
 def test_a_restart_keeps_the_role_and_wants_new_credentials_of_the_peer() -> None:
     one = agent(Role.CONTROLLED)
     connect(one, 0.0)
@@ -231,6 +255,20 @@ def test_a_lite_agent_answers_and_selects_what_is_nominated_but_checks_nothing()
     assert one.selected_pair() is None
 
 
+def test_in_a_restart_of_a_lite_agent_the_old_path_lasts_while_the_peer_checks_it() -> None:
+    one = agent(Role.CONTROLLED, Settings(lite=True))
+    one.receive(request(use_candidate=True), BASE, PEER, 0.0)
+    old = one.selected_pair()
+    assert old is not None
+    one.restart(NEW, 1.0)
+    for now in (20.0, 40.0):
+        one.receive(request(use_candidate=True), BASE, PEER, now)
+        run(one, now + 1.0)
+    assert one.selected_pair() == old
+    run(one, 71.0)
+    assert one.selected_pair() is None
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_between_a_full_and_a_lite_agent_the_full_one_is_controlling(role: Role) -> None:
     full = agent(role, started=False)
@@ -255,6 +293,9 @@ def test_two_lite_agents_select_without_checks() -> None:
     assert pair is not None
     assert pair.destination == PEER
     assert state(one) is AgentState.COMPLETED
+    one.restart(NEW, 120.0)
+    assert len(run(one, 240.0)) <= 120 / 15
+    assert one.selected_pair() == pair
 
 
 # TCP (RFC 6544)
