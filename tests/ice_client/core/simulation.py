@@ -327,7 +327,7 @@ class Call:
 
     def _none(self) -> None:
         """Nothing happens for two minutes, and consent lasts."""
-        self.run_for(120.0)
+        self._run_quietly(120.0)
         self._settle_again()
         self.check_data_flows()
 
@@ -346,7 +346,7 @@ class Call:
 
         assert self.run_until(self.settled, CONNECT_WITHIN), f"not again: {self.describe()}"
         assert [peer.agent.local_credentials for peer in self.peers] != old
-        self.run_for(60.0)
+        self._run_quietly(60.0)
         self.watch = lambda: None
         self._settle_again()
         self.check_selected_are_valid()
@@ -384,6 +384,15 @@ class Call:
         self.watch = lambda: None
         self.network.is_cut = False
         self._restart_from_failure()
+
+    def _run_quietly(self, seconds: float) -> None:
+        """Let time pass; assert that nothing is sent but consent checks and their answers."""
+        before = self.network.sent
+        self.run_for(seconds)
+        # RFC 7675 §5.1: at least 4 s apart; either agent's, each with an answer.
+        most = 2 * 2 * len(self._components()) * (seconds / 4.0 + 1)
+        if not self.scenario.renomination:  # with it other pairs are still checked
+            assert self.network.sent - before <= most, "not quiet"
 
     def _settle_again(self) -> None:
         """Assert that they are, or that consent was lost in bad luck, and a restart helps."""
