@@ -5,6 +5,7 @@ For DTLS only: pyOpenSSL verifies chains, but compares no names. TLS has Python'
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 
 from cryptography import x509
@@ -40,6 +41,8 @@ def check_certificate_name(certificate: x509.Certificate, name: str) -> None:
 
 
 def _matches(pattern: str, name: str) -> bool:
+    with contextlib.suppress(UnicodeError):
+        name = name.encode("idna").decode()  # RFC 6125 §6.4.2: compared as A-labels
     wanted = name.rstrip(".").lower().split(".")
     offered = pattern.lower().split(".")
     if len(wanted) != len(offered):

@@ -27,6 +27,7 @@ def certificate_for(*names: str) -> x509.Certificate:
         (["*.example.org"], "turn.example.org", True),
         (["*.example.org"], "a.turn.example.org", False),
         (["*.example.org"], "example.org", False),
+        (["xn--bcher-kva.example"], "bücher.example", True),
         (["192.0.2.1"], "192.0.2.1", True),
         (["192.0.2.1"], "192.0.2.2", False),
         (["2001:db8::1"], "2001:0db8:0::1", True),
