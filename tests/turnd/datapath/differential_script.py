@@ -31,7 +31,7 @@ LARGE = (20000, 65000, 65467, 65487, 65503)
 LIFETIMES = (0.5, 1.0, 8.0, 64.0, 512.0, 512.0, 512.0)
 # Binary fractions: nanoseconds as integers and seconds as floats tell the same of them.
 PAUSES = (0.125, 0.125, 0.5, 0.5, 0.5, 1.0, 1.0, 8.0, 64.0)
-RATES = (0, 0, 0, 1024, 65536)
+RATES = (0, 0, 0, 1024, 8192)
 TOS = (0, 0, 0, 0xB8, 0x02, 0x8B)
 UNKNOWN, OPTIONAL, LIFETIME, PRIORITY = 0x7FF0, 0x8FF0, 0x000D, 0x0024
 
@@ -207,7 +207,7 @@ class Author:
 
     def _configure(self) -> Step:
         own = self._random.choice(["all", "all", "public", "none"])
-        rate = self._random.choice([0, 0, 0, 4096])
+        rate = self._random.choice([0, 0, 0, 2048])
         return Step(
             "configure", (own, self._random.random() < 0.7, rate, self._random.random() < 0.8)
         )
@@ -271,12 +271,25 @@ class Author:
         return self._send_packet(data) if odds < 0.85 else self._raw_packet()
 
     def _client(self) -> Step:
-        """Packets of one client, all of the same form and to the same peer."""
+        """Packets of one client, all to the same peer."""
         client = self._sender()
-        packet = self._packet(client, self._payload())
-        count = self._random.choice([1, 1, 1, 3, 12]) if len(packet.data) <= 1200 else 1
-        tos, segmented = self._random.choice(TOS), self._random.random() < 0.5
-        return Step("client", (client, packet, count, tos, segmented))
+        first = self._packet(client, self._payload())
+        packets = [first]
+        if len(first.data) <= 1200:
+            packets *= self._random.choice([1, 1, 1, 3, 12])
+        if first.kind == "channel" and not first.lie and self._random.random() < 0.5:
+            packets = [self._another(first) for _ in packets]
+        return Step("client", (client, tuple(packets), self._tos(), self._random.random() < 0.5))
+
+    def _another(self, packet: Packet) -> Packet:
+        """Another payload, of another size now and then."""
+        size = len(packet.data) if self._random.random() < 0.8 else self._random.choice(SIZES)
+        padding = -size % 4 if packet.padding < 4 else packet.padding
+        return attrs.evolve(packet, data=self._random.randbytes(size), padding=padding)
+
+    def _tos(self) -> tuple[int, ...]:
+        """What the packets of a run have in turn."""
+        return tuple(self._random.choice(TOS) for _ in range(self._random.choice([1, 1, 2, 5])))
 
     def _run(self) -> Step:
         """A piece of a stream with whole frames in it, all to the same peer."""
@@ -293,7 +306,10 @@ class Author:
 
     def _peer(self) -> Step:
         peer = self._random.choice([name for name in PEERS if name not in DEAD])
-        data, number = self._payload(), self._live()
-        count = self._random.choice([1, 1, 3, 12]) if len(data) <= 1200 else 1
-        tos, segmented = self._random.choice(TOS), self._random.random() < 0.5
-        return Step("peer", (peer, number, data, count, tos, segmented))
+        packets, number = [self._payload()], self._live()
+        if len(packets[0]) <= 1200:
+            packets *= self._random.choice([1, 1, 3, 12])
+        if self._random.random() < 0.5:
+            packets = [data if self._random.random() < 0.8 else data[:-3] for data in packets]
+        segmented = self._random.random() < 0.5
+        return Step("peer", (peer, number, tuple(packets), self._tos(), segmented))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import attrs
 import trio
@@ -235,22 +236,23 @@ class Side(Cast):
         return peer in self._names and (peer.host != PUBLIC_HOST or peer.packed in self._own)
 
     async def _client(
-        self, client: str, packet: Packet, count: int, tos: int, segmented: bool
+        self, client: str, packets: tuple[Packet, ...], tos: tuple[int, ...], segmented: bool
     ) -> object:
-        data, peer = self._wire(packet), self._peer_of(client, packet)
-        if data is None or len(data) > LARGEST or not self._may_go(peer):
+        peer = self._peer_of(client, packets[0])
+        wires = [self._wire(packet) for packet in packets]
+        run = [wire for wire in wires if wire is not None and len(wire) <= LARGEST]
+        if not run or not self._may_go(peer):
             return NOTHING
         dead = self._names.get(peer) in DEAD if peer else False
         if dead:
-            count = 1
+            del run[1:]
             self.world.clock.advance(1.0)  # for ICMP errors are limited per second
         five_tuple = self._clients[client]
-        async with self._settling(count, peer, client if dead else None):
+        async with self._settling(len(run), peer, client if dead else None):
             if five_tuple.transport is Transport.UDP:
-                server = five_tuple.server
-                self._emit(self._sockets[client], [data] * count, server, tos, segmented)
+                self._emit(self._sockets[client], run, five_tuple.server, tos, segmented)
             else:
-                for _ in range(count):
+                for data in run:
                     self._engine.receive_from_client(data, five_tuple)
         return None
 
@@ -273,31 +275,39 @@ class Side(Cast):
         return None
 
     async def _peer(
-        self, peer: str, number: int, data: bytes, count: int, tos: int, segmented: bool
+        self,
+        peer: str,
+        number: int,
+        packets: tuple[bytes, ...],
+        tos: tuple[int, ...],
+        segmented: bool,
     ) -> object:
         v4 = ":" not in PEERS[peer]
         live = self._live.get(number)
         relayed = live.relays.get(Family.IPV4 if v4 else Family.IPV6) if live else None
         if relayed is None:
             return NOTHING
-        async with self._settling(count, None, None):
-            self._emit(self._sockets[peer], [data] * count, relayed.local, tos, segmented)
+        async with self._settling(len(packets), None, None):
+            self._emit(self._sockets[peer], packets, relayed.local, tos, segmented)
         return None
 
     @staticmethod
     def _emit(
-        sock: socket.socket, run: list[bytes], to: Address, tos: int, segmented: bool
+        sock: socket.socket, run: Sequence[bytes], to: Address, tos: Sequence[int], segmented: bool
     ) -> None:
-        """Send a run of equal datagrams, as one segmented send if it can be."""
-        v4 = sock.family is socket.AF_INET
-        level = socket.IPPROTO_IP if v4 else socket.IPPROTO_IPV6
-        kind = socket.IP_TOS if v4 else socket.IPV6_TCLASS
-        controls = [(level, kind, tos.to_bytes(4, sys.byteorder))] if tos else []
-        if segmented and len(run) > 1 and 0 < len(run[0]) <= 1400:
-            size = len(run[0]).to_bytes(2, sys.byteorder)
-            run, controls = [b"".join(run)], [*controls, (socket.IPPROTO_UDP, _UDP_SEGMENT, size)]
-        for data in run:
-            sock.sendmsg([data], controls, 0, to.sockaddr)
+        """Send datagrams; those of one size that may, as one segmented send."""
+        size = len(run[0])
+        if (
+            segmented
+            and len(run) > 1
+            and 0 < size <= 1400
+            and {len(each) for each in run} == {size}
+        ):
+            segment = (socket.IPPROTO_UDP, _UDP_SEGMENT, size.to_bytes(2, sys.byteorder))
+            sock.sendmsg(run, [*_tos_control(sock, tos[0]), segment], 0, to.sockaddr)
+            return
+        for data, each in zip(run, itertools.cycle(tos), strict=False):
+            sock.sendmsg([data], _tos_control(sock, each), 0, to.sockaddr)
 
     @contextlib.asynccontextmanager
     async def _settling(
@@ -345,3 +355,11 @@ class Side(Cast):
         """See `Cast.observe`; each allocation's traffic too."""
         traffic = {number: self._engine.traffic(number) for number in self._live}
         return {**super().observe(), "traffic": traffic}
+
+
+def _tos_control(sock: socket.socket, tos: int) -> list[tuple[int, int, bytes]]:
+    if not tos:
+        return []
+    if sock.family is socket.AF_INET:
+        return [(socket.IPPROTO_IP, socket.IP_TOS, tos.to_bytes(4, sys.byteorder))]
+    return [(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos.to_bytes(4, sys.byteorder))]
