@@ -28,6 +28,7 @@ from ice_client.check.options import (
     name_server,
     parse_address,
     run,
+    run_until_interrupted,
     target_options,
     targets_from,
 )
@@ -154,7 +155,7 @@ def check(
     )
     options = _check_options(flags)
     if interval is not None:
-        run(_watch, targets, options, outputs, interval, prometheus)
+        run_until_interrupted(_watch, targets, options, outputs, interval, prometheus)
         return
     report = run_with_progress(targets, options)
     write_outputs(report, outputs, [secret for each in targets for secret in each.secrets])

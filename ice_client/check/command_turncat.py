@@ -11,7 +11,7 @@ from ice_client.check.options import (
     TargetOptions,
     only_target,
     parse_address,
-    run,
+    run_until_interrupted,
     server_from,
     target_options,
     targets_from,
@@ -28,7 +28,7 @@ from stun import Address
 @target_options
 def turncat(*, target: TargetOptions, listen: str, peer: str, tcp: bool) -> None:
     """Tunnel a local port through a TURN server to a peer, until Ctrl-C."""
-    run(
+    run_until_interrupted(
         _tunnel,
         only_target(targets_from(target)),
         parse_address(listen, "--listen"),

@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from ice_client.check.exchange import TIMING
+from ice_client.check.options import first_of
 from ice_client.check.probe_quality import percentile
 from ice_client.errors import IceError
 from ice_client.turn import AllocateOptions, Relay, TurnServer, open_relay
@@ -129,7 +130,7 @@ class _Load:
                 await self.go.wait()
                 await self._talk(one, other)
         except* IceError as group:
-            reason = str(_first(group))
+            reason = str(first_of(group))
             self._failures[reason] = self._failures.get(reason, 0) + 1
         finally:
             if not settled:
@@ -188,10 +189,3 @@ class _Load:
             seconds=self._options.seconds,
             bits_per_second=self._received * size * 8 / self._options.seconds,
         )
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -160,21 +161,43 @@ def parse_address(text: str, what: str, default_port: int = 0) -> Address:
 
 
 def run(function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-    """Run on trio; an expected failure ends with its message, Ctrl-C quietly.
+    """Run on trio; an expected failure ends with its message.
+
+    Args:
+        function: what to run.
+        arguments: of it.
 
     Raises:
         click.UsageError: the target cannot be used.
         click.ClickException: what was tried does not work (exit code 1).
+        click.Abort: Ctrl-C.
 
     """
     try:
         return trio.run(function, *arguments)
-    except TargetError as error:
-        raise click.UsageError(str(error)) from error
-    except IceError as error:
-        raise click.ClickException(explain(error)) from error
-    except KeyboardInterrupt:
-        raise click.Abort from None
+    except BaseException as raised:
+        # Nurseries wrap what goes through them; it is the error inside that is known here.
+        error = first_of(raised)
+        if isinstance(error, TargetError):
+            raise click.UsageError(str(error)) from error
+        if isinstance(error, IceError):
+            raise click.ClickException(explain(error)) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise click.Abort from None
+        raise
+
+
+def run_until_interrupted(function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Run what has no end of its own: Ctrl-C is how it ends, and no failure. See `run`."""
+    with contextlib.suppress(click.Abort):
+        run(function, *arguments)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return the first error inside of a group of them, or the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def explain(error: BaseException) -> str:

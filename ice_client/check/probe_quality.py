@@ -20,10 +20,12 @@ import trio
 from ice_client.check.exchange import TIMING, ask
 from ice_client.check.results import QualityResult, RampStep, RoundTrips
 from ice_client.errors import IceError
-from ice_client.turn import AllocateOptions, Relay, TurnServer, open_relay
+from ice_client.turn import AllocateOptions, Relay, ResponseError, TurnServer, open_relay
 from ice_client.turn.open_link import open_link
 from stun import Address, Family, Method, StunError
 
+TIMEOUT = 60.0
+"""Seconds for all of it; a link that stalls must not hold the report up."""
 MOST_SERIES = 500
 _HEADER = struct.Struct("!8sBI")
 """A token of this run, what the packet is for, its number."""
@@ -69,28 +71,36 @@ async def probe_quality(
     family = AllocateOptions(family=Family.IPV6 if ":" in server.host else None)
     result = None
     try:
-        async with (
-            open_relay(server, options=family, timing=TIMING, receive_queue=8192) as here,
-            open_relay(server, options=family, timing=TIMING, receive_queue=8192) as there,
-        ):
-            await here.permit(there.relayed_address)
-            await there.permit(here.relayed_address)
-            # Both channels stand before anything is timed.
-            await here.bind_channel(there.relayed_address)
-            await there.bind_channel(here.relayed_address)
-            measurement = _Measurement(here, there, options)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(measurement.serve)
-                nursery.start_soon(measurement.collect)
-                relay = await measurement.round_trips()
-                mtu = await measurement.path_mtu()
-                ramp = await measurement.ramp()
-                nursery.cancel_scope.cancel()
-            direct = await _direct(server, options)
-            result = QualityResult(label, relay, direct, tuple(ramp), mtu)
+        with trio.move_on_after(TIMEOUT):
+            result = await _measure(server, label, options, family)
     except* (IceError, StunError):
         pass  # the server gave up in the middle; the stages have said what they saw
     return result
+
+
+async def _measure(
+    server: TurnServer, label: str, options: QualityOptions, family: AllocateOptions
+) -> QualityResult:
+    async with (
+        open_relay(server, options=family, timing=TIMING, receive_queue=8192) as here,
+        open_relay(server, options=family, timing=TIMING, receive_queue=8192) as there,
+    ):
+        await here.permit(there.relayed_address)
+        await there.permit(here.relayed_address)
+        # Both channels stand before anything is timed; a server without them relays as well.
+        with contextlib.suppress(ResponseError):
+            await here.bind_channel(there.relayed_address)
+            await there.bind_channel(here.relayed_address)
+        measurement = _Measurement(here, there, options)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(measurement.serve)
+            nursery.start_soon(measurement.collect)
+            relay = await measurement.round_trips()
+            mtu = await measurement.path_mtu()
+            ramp = await measurement.ramp()
+            nursery.cancel_scope.cancel()
+        direct = await _direct(server, options)
+    return QualityResult(label, relay, direct, tuple(ramp), mtu)
 
 
 class _Measurement:

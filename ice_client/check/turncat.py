@@ -14,6 +14,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from ice_client.check.options import explain, first_of
 from ice_client.errors import IceError
 from ice_client.turn import TurnServer, open_relay
 from ice_client.turn.tcp_relay import PeerStream, open_tcp_relay
@@ -180,7 +181,4 @@ async def _copy(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream) -> No
 
 
 def _reason(group: BaseExceptionGroup[BaseException]) -> str:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return str(found) or type(found).__name__
+    return explain(first_of(group))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -13,8 +14,10 @@ import attrs
 import jsonschema
 import pytest
 import trio
+from click.testing import CliRunner
 
 from ice_client.check.check import CheckOptions, run_check
+from ice_client.check.cli import main
 from ice_client.check.load import LoadOptions, run_load
 from ice_client.check.report_data import json_schema
 from ice_client.check.results import Report
@@ -27,6 +30,8 @@ from stun import Address
 from tests.ice_client.check.sample import SAMPLE
 from tests.interop.server_under_test import PASSWORD, SECRET, USER, free_port, running_server
 from tests.interop.tools import REPOSITORY
+from tests.natlab import FULL_CONE, Host, Nat, Topology, lab
+from tests.natlab.servers import turnd_on
 
 HOST = ["127.0.0.1"]
 
@@ -114,11 +119,11 @@ async def test_paste_of_a_real_check_shows_no_address_and_no_secret(tmp_path: Pa
     ],
     ids=" ".join,
 )
-async def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    done = await ice_check(*(arguments or ["check"]))
-    assert done.code == 2, done
-    assert "Error:" in done.err
-    assert done.out == ""
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    done = CliRunner().invoke(main, arguments or ["check"])
+    assert done.exit_code == 2, done
+    assert "Error:" in done.stderr
+    assert done.stdout == ""
 
 
 async def test_configuration_of_the_server_is_a_target(tmp_path: Path) -> None:
@@ -129,14 +134,34 @@ async def test_configuration_of_the_server_is_a_target(tmp_path: Path) -> None:
     assert SECRET not in done.out
 
 
-async def test_explain_and_schema_and_gather() -> None:
-    explained = await ice_check("explain", "ice-e014")
-    assert "A plain port is given as a TLS port" in explained.out
-    schema = await ice_check("schema")
-    assert json.loads(schema.out) == json.loads(json.dumps(json_schema()))
-    gathered = await ice_check("gather")
-    assert gathered.code == 0
-    assert "host" in gathered.out
+def test_explain_and_schema() -> None:
+    explained = CliRunner().invoke(main, ["explain", "ice-e014"])
+    assert "A plain port is given as a TLS port" in explained.stdout
+    schema = CliRunner().invoke(main, ["schema"])
+    assert json.loads(schema.stdout) == json.loads(json.dumps(json_schema()))
+
+
+async def test_gather_shows_reflexive_and_relayed_candidates(tmp_path: Path) -> None:
+    topology = Topology(
+        hosts=(Host("server", addresses=2), Host("here", on="home")),
+        boxes=(Nat("home", FULL_CONE),),
+    )
+    with lab(topology) as net:
+        uri = f"turn:{net['server'].address}"
+        command = [sys.executable, "-m", "ice_client.check", "gather", uri]
+        async with turnd_on(net["server"], tmp_path):
+            with trio.fail_after(60):
+                done = await trio.run_process(
+                    net["here"].command(*command, "-u", USER, "-p", PASSWORD),
+                    cwd=REPOSITORY,
+                    capture_stdout=True,
+                )
+        found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\S+) \d+ typ (\w+)", done.stdout.decode())
+        assert {kind: address for address, kind in found} == {
+            "host": net["here"].address,
+            "srflx": net.outside_address("home"),
+            "relay": net["server"].address,
+        }
 
 
 async def test_nat_says_what_it_means(tmp_path: Path) -> None:
@@ -229,7 +254,7 @@ async def test_turncat_carries_tcp(tmp_path: Path) -> None:
     assert len(log) == 2
 
 
-async def test_turncat_command_listens_where_it_says(tmp_path: Path) -> None:
+async def test_turncat_listens_where_it_says_until_ctrl_c(tmp_path: Path) -> None:
     async with running_server(tmp_path, hosts=HOST) as server:
         command = [sys.executable, "-m", "ice_client.check", "turncat"]
         command += [f"turn:127.0.0.1:{server.plain_port}", "-u", USER, "-p", PASSWORD]
@@ -242,9 +267,10 @@ async def test_turncat_command_listens_where_it_says(tmp_path: Path) -> None:
         assert process.stderr is not None
         with trio.fail_after(30):
             said = bytes(await process.stderr.receive_some(200)).decode()
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         with trio.fail_after(20):
-            await process.wait()
+            assert await process.wait() == 0
+        assert await process.stderr.receive_some(200) == b""
         await process.stderr.aclose()
     assert re.match(r"listening on 127\.0\.0\.1:\d+ \(UDP\), to 127\.0\.0\.1:9\n", said)
 

@@ -42,7 +42,7 @@ SERVER = Host("server", addresses=2)
 WHO: dict[str, Any] = {"username": USER, "password": PASSWORD}
 DISCOVER = attrs.evolve(QUICK, nat=True)
 MEASURE = attrs.evolve(
-    QUICK, quality=QualityOptions(packets=200, interval=0.005, rates_bps=(5e5, 1e6, 2e6))
+    QUICK, quality=QualityOptions(packets=100, interval=0.004, rates_bps=(5e5, 2e6), wait=0.3)
 )
 MAPPINGS = {
     Dependence.ENDPOINT_INDEPENDENT: Mapping.ENDPOINT_INDEPENDENT,
