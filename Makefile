@@ -7,7 +7,7 @@ DEPS   := $(VENV)/.installed
 # What the server needs from Debian (the compiler is for the native engine), and what tests
 # and measurements need on top of it.
 DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
-DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 nftables util-linux
+DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev nftables util-linux
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
 .PHONY: run test check format bench fuzz asan clean debian-run debian-test debian-bench

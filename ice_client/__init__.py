@@ -34,6 +34,7 @@ from ice_client.errors import (
     ConnectError,
     IceError,
     NotConnectedError,
+    PacketTooLongError,
 )
 from ice_client.gathering import ServerFailure
 from ice_client.interfaces import InterfaceFilter, LocalAddress, local_addresses
@@ -61,6 +62,7 @@ __all__ = [
     "Mdns",
     "NotConnectedError",
     "OAuthCredentials",
+    "PacketTooLongError",
     "PairStats",
     "Policy",
     "Role",

@@ -295,7 +295,7 @@ class Agent:
         Raises:
             NotConnectedError: no pair may be sent on, yet or any more.
             AgentClosedError: the agent's block was left.
-            IceError: the packet is too long for the pair's transport.
+            PacketTooLongError: the packet is too long for the pair's transport.
 
         """
         await self._session.send(data, component, stream)

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from ice_client.core import Base
+from ice_client.errors import PacketTooLongError
 from stun import Address, Family
 
 Received = tuple[bytes | None, Address]
@@ -57,7 +58,7 @@ class Endpoint(abc.ABC):
         """Send a packet, waiting for room; one that cannot be sent is lost, as on any network.
 
         Raises:
-            IceError: it is too long.
+            PacketTooLongError: it is longer than any network could carry from here.
 
         """
 
@@ -103,7 +104,9 @@ class UdpEndpoint(Endpoint):
                 self._bound.sendto(data, sockaddr)
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._bound)
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    raise PacketTooLongError(f"{len(data)} bytes to {remote}") from error
                 return
             else:
                 return

@@ -21,3 +21,7 @@ class ConnectError(IceError):
 
 class NotConnectedError(IceError):
     """There is no pair that data may be sent on, yet or any more."""
+
+
+class PacketTooLongError(IceError):
+    """A packet is longer than the pair's transport can carry."""

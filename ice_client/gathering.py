@@ -187,9 +187,10 @@ class Gatherer:
         if self._nursery is None or self.options.policy is Policy.RELAY:
             return
         if self.options.mdns and self._mdns is not None:
-            name = self._names[address] = random_name()
+            name = random_name()
             with contextlib.suppress(IceError):  # too many names: the address is not told then
                 await self._mdns.publish(name, address)
+                self._names[address] = name
         sockets = [
             (transport, component, self._pending.open())
             for component in self._components
@@ -217,6 +218,7 @@ class Gatherer:
         for address in [each for each in self._addresses if each not in there]:
             _log.debug("%s is gone", address.host)
             self._addresses.pop(address).cancel()
+            del self._preferences[address]
             name = self._names.pop(address, None)
             if name is not None and self._mdns is not None:
                 await self._mdns.withdraw(name)
@@ -302,7 +304,7 @@ class Gatherer:
             self.foundations,
             component=component[1],
             transport=base.transport,
-            local_preference=self._preferences[address],
+            local_preference=self._preferences.get(address, 0),
             host_name=name,
         )
         self.tell(component[0], candidate)
@@ -331,7 +333,7 @@ class Gatherer:
                 base=local,
                 server=server,
                 related_address=HIDDEN[mapped.family] if hidden else local,
-                local_preference=self._preferences[local.with_port(0)],
+                local_preference=self._preferences.get(local.with_port(0), 0),
             )
             self.tell(component[0], candidate)
         await self._keep_mapping(endpoint, server)

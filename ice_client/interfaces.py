@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import logging
 import socket
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +16,7 @@ import attrs
 import ifaddr
 
 from ice_client.netlink import dump_host
-from ice_client.rtnetlink import Link, LinkAddress
+from ice_client.rtnetlink import Link, LinkAddress, NetlinkError
 from stun import Address, Family
 
 MAX_ADDRESSES = 64
@@ -23,6 +24,8 @@ MAX_ADDRESSES = 64
 
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+_log = logging.getLogger(__name__)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -150,13 +153,14 @@ def _betrays(each: LocalAddress, private: Sequence[LocalAddress]) -> bool:
 async def local_addresses(wanted: InterfaceFilter = InterfaceFilter()) -> list[LocalAddress]:
     """Return the addresses of this host that `wanted` chooses, in the kernel's order.
 
-    Raises:
-        NetlinkError: the kernel did not answer.
-        OSError: no routing socket is to be had.
-
+    Where the kernel can't be asked (another system than Linux, a sandbox), temporary and
+    deprecated IPv6 addresses are not told apart from others.
     """
     if hasattr(socket, "AF_NETLINK"):
-        return wanted.choose(join(*await dump_host()))
+        try:
+            return wanted.choose(join(*await dump_host()))
+        except (OSError, NetlinkError) as error:
+            _log.debug("the kernel tells no addresses: %s", error)
     return wanted.choose(_ifaddr_addresses())
 
 

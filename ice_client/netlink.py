@@ -105,16 +105,13 @@ class NetworkChanges:
 async def watch_network() -> AsyncIterator[NetworkChanges]:
     """Listen for changes for the length of the block; those before the first item count too.
 
-    Where there is no routing socket (other systems than Linux), no change is ever told.
-
-    Raises:
-        OSError: the kernel refuses a routing socket.
-
+    Where there is no routing socket (another system than Linux, a sandbox), none is ever told.
     """
-    if not hasattr(socket, "AF_NETLINK"):
-        yield NetworkChanges(None)
-        return
-    with _routing_socket(_GROUPS) as sock:
+    with contextlib.ExitStack() as stack:
+        sock: trio.socket.SocketType | None = None
+        if hasattr(socket, "AF_NETLINK"):
+            with contextlib.suppress(OSError):
+                sock = stack.enter_context(_routing_socket(_GROUPS))
         yield NetworkChanges(sock)
 
 

@@ -16,6 +16,7 @@ import trio
 
 from ice_client.core import Base
 from ice_client.endpoint import Endpoint, Received
+from ice_client.errors import PacketTooLongError
 from ice_client.turn import Relay, TurnClientError
 from stun import Address, EncodeError, Family
 
@@ -77,11 +78,12 @@ class RelayEndpoint(Endpoint):
 
     async def send_to(self, data: bytes, remote: Address) -> None:
         """See `Endpoint`. Runs per packet."""
-        with contextlib.suppress(TurnClientError):
-            try:
-                await self.relay.send_to(data, remote)
-            except EncodeError as error:
-                raise TurnClientError(str(error)) from error
+        try:
+            await self.relay.send_to(data, remote)
+        except EncodeError as error:
+            raise PacketTooLongError(str(error)) from error
+        except TurnClientError as error:
+            _log.debug("lost on the way to %s: %s", remote, error)
 
     async def receive_from(self) -> Received:
         """See `Endpoint`."""

@@ -252,7 +252,7 @@ class Session:
         Raises:
             NotConnectedError: no pair may be sent on.
             AgentClosedError: the agent's block was left.
-            IceError: the packet is too long.
+            PacketTooLongError: the packet is too long for the pair's transport.
 
         """
         self._check_open()

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from ice_client.errors import IceError
+from ice_client.errors import PacketTooLongError
 
 MAX_FRAME = 0xFFFF
 """Bytes: what two bytes of length can say."""
 _HEADER_SIZE = 2
 
 
-class FrameTooLongError(IceError):
-    """A packet of more than 65,535 bytes can't be sent over TCP (RFC 4571 §2)."""
-
-
 def frame(packet: bytes) -> bytes:
     """Return a packet with its length before it.
 
     Raises:
-        FrameTooLongError: it has more than `MAX_FRAME` bytes.
+        PacketTooLongError: it has more than `MAX_FRAME` bytes.
 
     """
     if len(packet) > MAX_FRAME:
-        raise FrameTooLongError(f"{len(packet)} bytes are more than {MAX_FRAME}")
+        raise PacketTooLongError(f"{len(packet)} bytes are more than {MAX_FRAME} (RFC 4571 §2)")
     return len(packet).to_bytes(_HEADER_SIZE, "big") + packet
 
 

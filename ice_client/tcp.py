@@ -63,7 +63,7 @@ class TcpEndpoint(Endpoint):
         """See `Endpoint`; other than a passive one connects at first use.
 
         Raises:
-            FrameTooLongError: it has more than 65,535 bytes.
+            PacketTooLongError: it has more than 65,535 bytes.
 
         """
         connection = self._connection_to(remote)
@@ -76,7 +76,7 @@ class TcpEndpoint(Endpoint):
         """See `Endpoint`.
 
         Raises:
-            FrameTooLongError: it has more than 65,535 bytes.
+            PacketTooLongError: it has more than 65,535 bytes.
 
         """
         connection = self._connection_to(remote)

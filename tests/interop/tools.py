@@ -24,6 +24,7 @@ PACKAGES = {
     "turnutils_natdiscovery": "coturn",
     "ip": "iproute2",
     "chromium": "chromium",
+    "go": "golang-go golang-github-pion-ice.v2-dev",
 }
 """Debian's packages of the programs used here."""
 

@@ -23,6 +23,7 @@ from ice_client import (
     IceServer,
     InterfaceFilter,
     NotConnectedError,
+    PacketTooLongError,
     Policy,
     Role,
     Settings,
@@ -220,6 +221,14 @@ async def test_nothing_can_be_sent_before_a_pair_is_valid() -> None:
     async with open_ice_agent(controlling=True, options=ON_LOOPBACK) as agent:
         with pytest.raises(NotConnectedError):
             await agent.send(b"early")
+
+
+async def test_a_packet_longer_than_a_datagram_is_refused_and_the_next_one_sent() -> None:
+    async with two_agents() as (one, other):
+        await connect(one, other)
+        with pytest.raises(PacketTooLongError):
+            await one.send(bytes(0x10000))
+        await exchange(one, other)
 
 
 async def test_data_from_where_no_check_came_is_dropped() -> None:

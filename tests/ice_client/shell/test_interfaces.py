@@ -104,6 +104,21 @@ async def test_the_kernel_is_asked_for_addresses_and_tells_temporary_and_depreca
     ]
 
 
+async def test_where_the_kernel_tells_nothing_another_way_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everything = InterfaceFilter(loopback=True, interfaces=["lo"])
+    expected = [each.address for each in await local_addresses(everything)]
+
+    async def refuse() -> None:
+        raise PermissionError("a sandbox")
+
+    monkeypatch.setattr(interfaces, "dump_host", refuse)
+    found = await local_addresses(everything)
+    assert sorted(each.address for each in found) == sorted(expected)
+    assert all(each.is_loopback for each in found)
+
+
 async def test_a_change_is_told_once_when_the_burst_is_over() -> None:
     with two_hosts() as (host, _):
 

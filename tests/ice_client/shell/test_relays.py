@@ -72,14 +72,14 @@ def ice_server(
     return IceServer(uris, credentials, TlsOptions(ca_file=server.certificates.ca))
 
 
-async def all_closed(server: Running, count: int) -> None:
+async def all_closed(server: Running, count: int, *also: str) -> None:
     """Wait until the server has closed every allocation, and see that the clients asked for it."""
     with trio.fail_after(TIMEOUT):
         while len(server.server.events("allocation-closed")) < count:
             await trio.sleep(0.01)
     assert len(server.server.events("allocation-opened")) == count
     reasons = {line["reason"] for line in server.server.events("allocation-closed")}
-    assert reasons == {"refresh-zero"}
+    assert reasons <= {"refresh-zero", *also}
 
 
 @pytest.mark.parametrize("transport", Transport)
@@ -129,7 +129,8 @@ async def test_cancellation_while_allocating_leaves_nothing(server: Running) -> 
                 while not server.server.events("allocation-opened"):
                     await trio.sleep(0)
             scope.cancel()
-    await all_closed(server, len(server.server.events("allocation-opened")))
+    # A stream that closes before its answer was read takes its allocation along.
+    await all_closed(server, len(server.server.events("allocation-opened")), "client-gone")
 
 
 async def test_every_type_is_gathered_and_the_best_pair_wins(server: Running) -> None:

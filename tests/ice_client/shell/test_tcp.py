@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ice_client import tcp
 from ice_client.core.candidate import Transport
-from ice_client.stream_frames import FrameReader, FrameTooLongError, frame
+from ice_client.errors import PacketTooLongError
+from ice_client.stream_frames import FrameReader, frame
 from ice_client.tcp import TcpEndpoint, tcp_endpoint
 from stun import Address
 
@@ -38,7 +39,7 @@ def test_an_empty_frame_is_ignored() -> None:
 
 
 def test_a_packet_longer_than_two_bytes_can_say_is_refused() -> None:
-    with pytest.raises(FrameTooLongError):
+    with pytest.raises(PacketTooLongError):
         frame(bytes(0x10000))
 
 

@@ -1,0 +1,85 @@
+"""A foreign agent in a process of its own that connects to ours and says back what it is told.
+
+It prints its credentials and candidates as a line of JSON, and reads ours as one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+
+import attrs
+import trio
+
+from ice_client import Agent, Credentials, format_candidate
+from tests.ice_client.shell.calls import TIMEOUT
+from tests.interop.tools import REPOSITORY
+
+MESSAGES = 20
+
+
+@attrs.define
+class EchoPeer:
+    """The process, and the lines it has printed."""
+
+    process: trio.Process
+    lines: trio.MemoryReceiveChannel[str]
+
+    async def talk(self, agent: Agent, *, lite: bool = False) -> None:
+        """Connect, have every message said back, and end it."""
+        with trio.fail_after(TIMEOUT):
+            await self._meet(agent, lite=lite)
+            await agent.connected()
+            for number in range(MESSAGES):
+                await agent.send(b"\x80 %d" % number)
+                assert await agent.receive() == b"\x80 %d" % number
+            await agent.send(b"\x80 over")
+
+    async def _meet(self, agent: Agent, *, lite: bool) -> None:
+        theirs = json.loads(await self.lines.receive())
+        credentials = Credentials(theirs["username_fragment"], theirs["password"])
+        agent.set_remote_credentials(credentials, lite=lite)
+        for candidate in theirs["candidates"]:
+            await agent.add_remote_candidate(f"candidate:{candidate}")
+        await agent.add_remote_candidate(None)
+        ours = {
+            "username_fragment": agent.local_credentials.username_fragment,
+            "password": agent.local_credentials.password,
+            "candidates": [
+                format_candidate(each).removeprefix("candidate:")
+                async for each in agent.local_candidates()
+            ],
+        }
+        assert self.process.stdin is not None
+        await self.process.stdin.send_all(json.dumps(ours).encode() + b"\n")
+
+
+@contextlib.asynccontextmanager
+async def echo_peer(command: Sequence[str]) -> AsyncIterator[EchoPeer]:
+    """Run it for the length of the block; then it must end well by itself."""
+    async with trio.open_nursery() as nursery:
+        process = await trio.lowlevel.open_process(
+            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        sender, receiver = trio.open_memory_channel[str](10)
+
+        async def read_lines() -> None:
+            assert process.stdout is not None
+            rest = b""
+            async for chunk in process.stdout:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    await sender.send(line.decode())
+
+        try:
+            nursery.start_soon(read_lines)
+            yield EchoPeer(process, receiver)
+            with trio.fail_after(TIMEOUT):
+                assert await process.wait() == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
