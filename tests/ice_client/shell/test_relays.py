@@ -22,6 +22,7 @@ from ice_client import (
     TlsOptions,
     format_candidate,
     open_ice_agent,
+    relay_gathering,
 )
 from ice_client.turn import Transport
 from stun import Address, Family
@@ -269,3 +270,29 @@ async def test_a_relay_whose_server_ends_is_forgotten(tmp_path: Path) -> None:
 def valid_families(agent: Agent) -> set[Family]:
     checks = [each.checks for each in agent.stats().pairs]
     return {each.local.address.family for each in checks if each.is_valid}
+
+
+async def test_where_udp_is_refused_the_uri_without_transport_goes_on_to_tcp(
+    tmp_path: Path,
+) -> None:
+    async with turnd(tmp_path, {"listen": {"udp": []}}) as server:
+        uri = f"turn:127.0.0.1:{server.server.plain_port}"
+        servers = [IceServer(uri, CREDENTIALS)]
+        async with two_agents(RELAY_ONLY, servers=servers) as (one, other):
+            await connect(one, other)
+            await exchange(one, other)
+            assert server.server.transports() == {"tcp"}
+        await all_closed(server, 2)
+
+
+async def test_the_way_that_wins_ends_the_others(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_gathering, "HEAD_START", 0.0)
+    uri = f"turn:127.0.0.1:{server.server.plain_port}"
+    async with two_agents(RELAY_ONLY, servers=[IceServer(uri, CREDENTIALS)]) as (one, other):
+        await connect(one, other)
+        await exchange(one, other)
+        assert len(one.gathered) == len(other.gathered) == 1
+    opened = server.server.events("allocation-opened")
+    await all_closed(server, len(opened), "client-gone")
