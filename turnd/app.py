@@ -20,6 +20,7 @@ from turnd.admin.logs import EventLogger, LogFile, configure_logging
 from turnd.admin.metrics import LiveValues, Metrics
 from turnd.admin.systemd import feed_watchdog, notify
 from turnd.config import Config, ConfigError
+from turnd.core.challenge import Challenge
 from turnd.core.server import Environment, TurnServer
 from turnd.datapath.interface import DatapathSettings
 from turnd.datapath.select import open_engine
@@ -92,7 +93,7 @@ class Application:
         self._host = self._look_at_host()
         self._sqlite = open_database(config)
         self._source = open_source(config, self._sqlite)
-        self._datapath, self._clock = open_engine(config, self._datapath_settings())
+        self._datapath, self._clock = open_engine(config, self._datapath_settings(None))
         if config.relay.shared and not self._datapath.shares_relays:
             log.warning("relays-not-shared", detail="relay.shared needs the native datapath")
         self._hub = Hub(self._datapath, self._source, self._clock)
@@ -136,6 +137,7 @@ class Application:
             ),
             self._clock(),
         )
+        self._datapath.reconfigure(self._datapath_settings(self._server.challenge()))
         self._metrics = Metrics(
             [config.server.realm, *(realm.name for realm in config.realms)],
             LiveValues(self._datapath.totals, counters.snapshot, lambda: self._draining),
@@ -248,7 +250,7 @@ class Application:
         self._hub.source = self._source
         settings = core_settings(config, self._host, draining=self._draining)
         self._server.reconfigure(settings, self._source, self._clock())
-        self._datapath.reconfigure(self._datapath_settings())
+        self._datapath.reconfigure(self._datapath_settings(self._server.challenge()))
         self._streams.reconfigure(stream_settings(config))
         self._dtls.reconfigure(dtls_settings(config))
         self._tcp_relay.reconfigure(tcp_relay_settings(config))
@@ -278,8 +280,9 @@ class Application:
         if self._draining:
             self._stop.set()
 
-    def _datapath_settings(self) -> DatapathSettings:
-        return datapath_settings(self._config, self._host, self._listeners.plain_udp_ports)
+    def _datapath_settings(self, challenge: Challenge | None) -> DatapathSettings:
+        ports = self._listeners.plain_udp_ports
+        return datapath_settings(self._config, self._host, ports, challenge)
 
     def _look_at_host(self) -> HostAddresses:
         listening = set(self._listeners.addresses)

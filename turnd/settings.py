@@ -16,10 +16,11 @@ from turnd.config import Config
 from turnd.config.sections import Quota
 from turnd.config.values import AddressRange as ConfiguredRange
 from turnd.config.values import Endpoint
+from turnd.core.challenge import Challenge
 from turnd.core.peer_policy import PeerPolicy
 from turnd.core.settings import Lifetimes, Limits, NatDiscovery, RelayIp, Settings
 from turnd.core.special_purpose import AddressRange
-from turnd.datapath.interface import BindingService, DatapathSettings
+from turnd.datapath.interface import DatapathSettings, OwnAnswers
 
 _PASSWORD_ALGORITHMS: dict[str, PasswordAlgorithm] = {"MD5": MD5, "SHA-256": SHA256}
 
@@ -185,9 +186,20 @@ def peer_policy(config: Config, host: HostAddresses, relays: Sequence[RelayIp]) 
 
 
 def datapath_settings(
-    config: Config, host: HostAddresses, plain_udp_ports: frozenset[int]
+    config: Config,
+    host: HostAddresses,
+    plain_udp_ports: frozenset[int],
+    challenge: Challenge | None = None,
 ) -> DatapathSettings:
-    """Return what an engine has to know; the ports are those that take STUN as it is."""
+    """Return what an engine has to know.
+
+    Args:
+        config: the configuration.
+        host: addresses of this machine.
+        plain_udp_ports: those that take STUN as it is.
+        challenge: see `TurnServer.challenge`.
+
+    """
     relays = relay_ips(config, host)
     return DatapathSettings(
         own_ips=frozenset(ip for relay in relays for ip in (relay.local, relay.public)),
@@ -196,16 +208,15 @@ def datapath_settings(
         preserve_dscp=config.relay.preserve_dscp,
         receive_buffer=config.listen.receive_buffer,
         relay_receive_buffer=config.relay.receive_buffer,
-        binding=_binding(config, plain_udp_ports),
+        answers=OwnAnswers(
+            plain_udp_ports,
+            config.rate_limit.unauthenticated_per_prefix,
+            2 * config.rate_limit.unauthenticated_per_prefix,
+            # RFC 5780's answers say more, and who must log in is judged by the core.
+            bindings=not config.auth.authenticate_binding and nat_discovery(config) is None,
+            challenge=challenge,
+        ),
     )
-
-
-def _binding(config: Config, ports: frozenset[int]) -> BindingService | None:
-    """Say which Binding requests nobody but the engine has to see."""
-    if config.auth.authenticate_binding or nat_discovery(config) is not None:
-        return None
-    rate = config.rate_limit.unauthenticated_per_prefix
-    return BindingService(ports, rate, 2 * rate)
 
 
 def _ranges(ranges: Iterable[ConfiguredRange]) -> tuple[AddressRange, ...]:

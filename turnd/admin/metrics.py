@@ -7,7 +7,7 @@ the configuration. Users are a label where the operator asks for it, of one gaug
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
@@ -39,7 +39,7 @@ class Metrics:
     """The server's metrics; an observer of the core's events.
 
     Args:
-        realms: values that the label `realm` may have.
+        realms: values that the label `realm` may have, first that of who names none.
         live: read at each scrape.
         per_realm: whether counters have the label's values at all, or all say ``"other"``.
         per_user: whether the gauge of allocations has the label `user` too.
@@ -48,7 +48,7 @@ class Metrics:
 
     def __init__(
         self,
-        realms: Iterable[str],
+        realms: Sequence[str],
         live: LiveValues,
         *,
         per_realm: bool,
@@ -58,11 +58,12 @@ class Metrics:
         self._open: dict[int, tuple[str, ...]] = {}
         self._series: Counts[tuple[str, ...]] = Counts()
         self._realms = frozenset(realms) if per_realm else frozenset()
-        self._engine_bindings = (0, 0)
+        self._default_realm = realms[0] if realms else ""
+        self._counted = Totals({}, {}, 0)
         self.registry = CollectorRegistry(auto_describe=True)
         registry = self.registry
         # Before the counters: what it reads of the engine is added to them.
-        registry.register(_LiveCollector(live, self._count_bindings))
+        registry.register(_LiveCollector(live, self._count_answers))
         self._allocations = Gauge(
             "turnd_allocations",
             "Allocations there are.",
@@ -133,16 +134,30 @@ class Metrics:
         elif isinstance(output, o.PeerConnection):
             self._peer_connections.labels(output.state).inc()
 
-    def _count_bindings(self, totals: Totals) -> None:
-        """Count Binding requests that the engine took care of, since the last scrape."""
-        answered, limited = self._engine_bindings
-        self._engine_bindings = totals.bindings, totals.bindings_limited
-        if totals.bindings > answered:
-            labels = (method_name(Method.BINDING), "0", "udp", self._realm(""))
-            self._requests.labels(*labels).inc(totals.bindings - answered)
-        if totals.bindings_limited > limited:
-            dropped = self._dropped.labels("rate-limited", "udp")
-            dropped.inc(totals.bindings_limited - limited)
+    def _count_answers(self, totals: Totals) -> None:
+        """Count requests that the engine took care of, since the last scrape."""
+        before, self._counted = self._counted, totals
+        realm = self._realm(self._default_realm)
+        for counter, labels, number in (
+            (
+                self._requests,
+                (method_name(Method.BINDING), "0", "udp", self._realm("")),
+                totals.bindings - before.bindings,
+            ),
+            (
+                self._requests,
+                (method_name(Method.ALLOCATE), "401", "udp", realm),
+                totals.challenges - before.challenges,
+            ),
+            (self._unauthenticated, (realm,), totals.challenges - before.challenges),
+            (
+                self._dropped,
+                ("rate-limited", "udp"),
+                totals.answers_limited - before.answers_limited,
+            ),
+        ):
+            if number:
+                self._child(counter, labels).inc(number)
 
     def _answered(self, output: o.RequestAnswered) -> None:
         transport, realm = output.five_tuple.transport, self._realm(output.realm)
@@ -201,9 +216,9 @@ def _family(relayed: Iterable[RelayedAddress]) -> str:
 
 
 class _LiveCollector(Collector):
-    def __init__(self, live: LiveValues, count_bindings: Callable[[Totals], None]) -> None:
+    def __init__(self, live: LiveValues, count_answers: Callable[[Totals], None]) -> None:
         self._live = live
-        self._count_bindings = count_bindings
+        self._count_answers = count_answers
 
     def describe(self) -> list[Metric]:
         """Say nothing: reading the engine takes its locks."""
@@ -212,7 +227,7 @@ class _LiveCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read everything now."""
         totals = self._live.datapath()
-        self._count_bindings(totals)
+        self._count_answers(totals)
         yield from _datapath(totals)
         yield from _streams(self._live.streams())
         draining = GaugeMetricFamily("turnd_draining", "1 while new allocations are refused.")

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import attrs
 
-from stun import ErrorCode, IntegrityAlgorithm, Message, Method, RawAttribute, StunError
+from stun import (
+    Address,
+    ErrorCode,
+    IntegrityAlgorithm,
+    Message,
+    MessageClass,
+    Method,
+    RawAttribute,
+    StunError,
+)
 from stun import attributes as a
+from stun.constants import HEADER_SIZE
+from stun.credentials import nonce_prefix
 from stun.credentials import userhash as userhash_of
 from stun.opaque_string import opaque_string
 from stun.values import MD5, SHA256, PasswordAlgorithm
+from turnd.core.challenge import Challenge
 from turnd.core.credentials import Credential, CredentialSource, NotYet
-from turnd.core.five_tuple import FiveTuple
+from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.nonce import NonceMaker
-from turnd.core.request import RejectionError, Signature
+from turnd.core.request import RejectionError, Request, Signature
 from turnd.core.settings import Settings
 
 _DUMMY = Credential("", "", key_md5=bytes(16), key_sha256=bytes(32))
@@ -123,6 +135,24 @@ class Authenticator:
         # RFC 8489 §9.2.4, last paragraph: which attribute answers carry.
         answer = IntegrityAlgorithm.SHA256 if algorithm_named else IntegrityAlgorithm.SHA1
         return Identity(realm, matched, ((answer, key),))
+
+    def template(self) -> Challenge:
+        """Return the challenge to a request over UDP that names neither realm nor origin."""
+        nowhere = Address(bytes(4), 0)
+        five_tuple = FiveTuple(Transport.UDP, nowhere, nowhere)
+        message = Message.build(Method.ALLOCATE, MessageClass.REQUEST, bytes(12))
+        rejection = self._challenge(ErrorCode.UNAUTHENTICATED, message, five_tuple, 0.0)
+        response = Request(message, b"", five_tuple, 0.0).error(rejection)
+        nonce = self.nonces.make(five_tuple, 0.0)
+        cookie = nonce_prefix(self.nonces.features)
+        start = response.index(nonce)
+        return Challenge(
+            response[HEADER_SIZE : start + len(cookie)],
+            response[start + len(nonce) :],
+            self.nonces.key,
+            int(self.nonces.features).to_bytes(3, "big"),
+            self.nonces.covers,
+        )
 
     def _user(self, message: Message) -> tuple[str | None, bytes | None]:
         username = message.get(a.USERNAME)

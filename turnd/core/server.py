@@ -26,6 +26,7 @@ from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
 from turnd.core.authentication import Authenticator, Held, MustLoad
 from turnd.core.binding import handle_binding
+from turnd.core.challenge import Challenge
 from turnd.core.credentials import CredentialSource
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.nonce import NonceMaker
@@ -154,6 +155,12 @@ class TurnServer:
     def has_allocation(self, five_tuple: FiveTuple) -> bool:
         """Whether that client holds an allocation."""
         return self._state.allocation_of(five_tuple) is not None
+
+    def challenge(self) -> Challenge | None:
+        """Return what a stranger's Allocate over UDP is answered with; None if it is not asked."""
+        if not self._settings.authenticate:
+            return None
+        return self._authenticator.template()
 
     def receive(self, data: bytes, five_tuple: FiveTuple, now: float) -> list[Output]:
         """Take a message from a client.

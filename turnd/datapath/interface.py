@@ -17,6 +17,7 @@ import attrs
 import trio
 
 from stun import Address, Family
+from turnd.core.challenge import Challenge
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import Tables
 
@@ -65,7 +66,8 @@ class Totals:
         drops: packets by reason.
         internal: packets delivered between two allocations without leaving the engine.
         bindings: Binding requests that the engine answered itself.
-        bindings_limited: those it dropped because their prefix had enough answers.
+        challenges: Allocate requests that it answered with 401 itself.
+        answers_limited: those it dropped because their prefix had enough answers.
         passed_on: packets that one of its threads had to give to another.
 
     """
@@ -74,26 +76,31 @@ class Totals:
     drops: Mapping[Drop, int]
     internal: int
     bindings: int = 0
-    bindings_limited: int = 0
+    challenges: int = 0
+    answers_limited: int = 0
     passed_on: int = 0
 
 
 @attrs.frozen(slots=True)
-class BindingService:
-    """Leave for an engine to answer Binding requests that ask for nothing but an address.
+class OwnAnswers:
+    """What an engine may answer by itself: requests of strangers that need no judgement.
 
-    An engine need not take it: what it hands up is answered by the core.
+    An engine need not: what it hands up is answered by the core.
 
     Attributes:
-        ports: the listeners' ports where that is so.
+        ports: the listeners' ports where it may.
         rate: answers per second to one prefix of strangers (as the core has it), 0 for no limit.
         burst: answers at once after a quiet time.
+        bindings: answer Binding requests that ask for nothing but an address.
+        challenge: what to answer an Allocate request without credentials; None: hand it up.
 
     """
 
-    ports: frozenset[int]
-    rate: float
-    burst: float
+    ports: frozenset[int] = frozenset()
+    rate: float = 0.0
+    burst: float = 0.0
+    bindings: bool = False
+    challenge: Challenge | None = None
 
 
 @attrs.frozen(slots=True)
@@ -109,7 +116,7 @@ class DatapathSettings:
         preserve_dscp: copy DSCP and ECN from incoming to outgoing packets (RFC 8656 §14).
         receive_buffer: SO_RCVBUF of the UDP listeners in bytes, 0 for the system's default.
         relay_receive_buffer: SO_RCVBUF of relay sockets in bytes, 0 for the system's default.
-        binding: None to have every Binding request handed up.
+        answers: what an engine may answer by itself.
 
     """
 
@@ -119,7 +126,7 @@ class DatapathSettings:
     preserve_dscp: bool = True
     receive_buffer: int = 4 * 1024 * 1024
     relay_receive_buffer: int = 0
-    binding: BindingService | None = None
+    answers: OwnAnswers = OwnAnswers()
 
 
 class RequestHandler(Protocol):
@@ -136,7 +143,7 @@ class ClientSink(Protocol):
     """The way to a client that is not on bare UDP.
 
     Attributes:
-        takes_runs: whether `send` may be given several whole messages at once, as on a stream.
+        takes_runs: whether `send` may be given several whole messages at once, as on plain TCP.
 
     """
 

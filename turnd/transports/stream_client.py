@@ -13,7 +13,7 @@ from typing import Protocol
 import trio
 
 from stun.framer import StreamFramer
-from turnd.core.five_tuple import FiveTuple
+from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.transports.byte_stream import ByteStream
 from turnd.transports.packet_road import PacketRoad
 from turnd.transports.totals import CloseReason
@@ -64,8 +64,10 @@ class StreamClient:
 
     @property
     def takes_runs(self) -> bool:
-        """A stream does."""
-        return True
+        """Whether it is plain TCP. Some TLS clients (turnutils_uclient) lose what follows a
+        message in its record.
+        """
+        return self.five_tuple.transport is Transport.TCP
 
     def send(self, data: bytes) -> bool:
         """Queue one message or more; False when the client is too far behind. Per packet."""

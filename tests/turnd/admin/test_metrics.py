@@ -108,7 +108,7 @@ def test_user_is_no_label_by_default(metrics: Metrics) -> None:
     assert "alice" not in generate_latest(metrics.registry).decode()
 
 
-def test_bindings_that_the_engine_answered_are_requests_like_others(
+def test_requests_that_the_engine_answered_are_requests_like_others(
     counters: TransportCounters,
 ) -> None:
     totals = [TOTALS]
@@ -117,11 +117,16 @@ def test_bindings_that_the_engine_answered_are_requests_like_others(
     metrics.handle(
         o.RequestAnswered(attrs.evolve(CLIENT, transport=Transport.UDP), Method.BINDING, 0, "")
     )
-    for answered, limited in ((5, 0), (5, 2), (9, 2)):
-        totals[0] = attrs.evolve(TOTALS, bindings=answered, bindings_limited=limited)
+    for answered, limited, challenges in ((5, 0, 1), (5, 2, 1), (9, 2, 4)):
+        totals[0] = attrs.evolve(
+            TOTALS, bindings=answered, answers_limited=limited, challenges=challenges
+        )
         generate_latest(metrics.registry)
     labels = {"method": "binding", "code": "0", "transport": "udp", "realm": "other"}
     assert value(metrics, "turnd_requests_total", **labels) == 10
+    labels = {"method": "allocate", "code": "401", "transport": "udp", "realm": REALM}
+    assert value(metrics, "turnd_requests_total", **labels) == 4
+    assert value(metrics, "turnd_unauthenticated_total", realm=REALM) == 4
     labels = {"reason": "rate-limited", "transport": "udp"}
     assert value(metrics, "turnd_requests_dropped_total", **labels) == 2
 

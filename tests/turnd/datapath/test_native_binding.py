@@ -11,7 +11,7 @@ from tests.turnd.core.kit import World as CoreWorld
 from tests.turnd.datapath.conftest import ENGINES, EngineMaker
 from tests.turnd.datapath.datapath_world import Endpoint, World, WorldFactory
 from turnd.core.outputs import Transmit
-from turnd.datapath.interface import BindingService
+from turnd.datapath.interface import OwnAnswers
 
 NATIVE = [name for name in ENGINES if name.startswith("native")]
 ID = bytes(range(12))
@@ -34,7 +34,7 @@ async def serving(
 ) -> tuple[World, Address]:
     world = await make_world()
     server = world.listen(host)
-    world.reconfigure(binding=BindingService(frozenset({server.port}), rate, burst))
+    world.reconfigure(answers=OwnAnswers(frozenset({server.port}), rate, burst, bindings=True))
     return world, server
 
 
@@ -119,9 +119,9 @@ async def test_a_prefix_of_strangers_has_its_burst_and_then_its_rate(
         before = world.engine.totals()
         for index in range(count):
             clients[index % 2].send(request())
-        taken = before.bindings + before.bindings_limited + count
+        taken = before.bindings + before.answers_limited + count
         await world.until(
-            lambda: world.engine.totals().bindings + world.engine.totals().bindings_limited == taken
+            lambda: world.engine.totals().bindings + world.engine.totals().answers_limited == taken
         )
         return world.engine.totals().bindings - before.bindings
 
@@ -139,7 +139,7 @@ async def test_a_client_with_an_allocation_is_never_silenced(make_world: WorldFa
     for _ in range(10):
         client.send(request())
         await client.receive()
-    assert world.engine.totals().bindings_limited == 0
+    assert world.engine.totals().answers_limited == 0
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -7,6 +7,7 @@ bytes to peers, then packets and bytes to clients.
 from collections.abc import Iterable
 
 from stun import Address
+from turnd.core.challenge import Challenge
 from turnd.core.five_tuple import FiveTuple, Transport
 
 _Traffic = tuple[int, int, int, int]
@@ -90,14 +91,16 @@ class Engine:
         own_ips: list[Address],
         denied: list[Address],
         total_rate: int,
-        binding_ports: list[int],
-        binding_interval: int,
-        binding_burst: int,
+        plain_ports: list[int],
+        answer_interval: int,
+        answer_burst: int,
+        answers_bindings: bool,
+        challenge: Challenge | None,
     ) -> None:
         """Put other settings in force.
 
-        Binding requests to those ports are answered here: to each prefix one in so many
-        nanoseconds, after a quiet time as many as the burst's nanoseconds are worth; 0 is no limit.
+        Strangers are answered here at those ports: each prefix once in so many nanoseconds, after a
+        quiet time as often as the burst's nanoseconds are worth; 0 is no limit.
         """
 
     def receive_tos(self, on: bool) -> None:
@@ -126,9 +129,10 @@ class Engine:
 
     def totals(
         self,
-    ) -> tuple[dict[tuple[Transport, int], _Traffic], list[int], int, int, int, int]:
+    ) -> tuple[dict[tuple[Transport, int], _Traffic], list[int], int, int, int, int, int]:
         """Return what was counted.
 
         Traffic by transport and family (0 IPv4, 1 IPv6), drops, packets inside, Binding requests
-        answered, those that were too many, and packets that came in by another thread.
+        answered, challenges given, requests not answered as too many, and packets that came in by
+        another thread.
         """

@@ -37,7 +37,21 @@ cdef extern from "engine.h":
     enum: DROPS
     enum: UP_TO_CLIENT
     enum: UP_GONE
-    enum: MAX_SHARDS
+    enum: MAX_COVERS
+    enum: MAX_PIECE
+    ctypedef struct hmac_key_t:
+        pass
+    ctypedef struct challenge_t:
+        bint on
+        hmac_key_t key
+        uint8_t features[3]
+        uint8_t covers[MAX_COVERS]
+        uint8_t before[MAX_PIECE]
+        uint8_t after[MAX_PIECE]
+        uint32_t covers_size
+        uint32_t before_size
+        uint32_t after_size
+    void hmac_key(hmac_key_t *ready, const uint8_t *key, size_t size)
     engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed)
     void engine_free(engine_t *engine) nogil
     bint engine_start(engine_t *engine)
@@ -52,17 +66,20 @@ cdef extern from "control.h":
         uint64_t drops[DROPS]
         uint64_t internal
         uint64_t bindings
-        uint64_t bindings_limited
+        uint64_t challenges
+        uint64_t answers_limited
         uint64_t passed_on
     ctypedef struct control_settings_t:
         const addr_t *own_ips
         int own_ip_count
         const addr_t *denied
         int denied_count
-        const uint16_t *binding_ports
-        int binding_port_count
-        int64_t binding_interval
-        int64_t binding_burst
+        const uint16_t *plain_ports
+        int plain_port_count
+        bint answers_bindings
+        const challenge_t *challenge
+        int64_t answer_interval
+        int64_t answer_burst
         int64_t total_rate
     bint control_add_listener(engine_t *engine, int shard, int fd, const addr_t *address)
     int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client,
@@ -156,6 +173,29 @@ cdef addr_t *fill_all(list addresses) except? NULL:
         free(filled)
         raise
     return filled
+
+
+cdef int fill_challenge(challenge_t *out, object challenge) except -1:
+    memset(out, 0, sizeof(challenge_t))
+    if challenge is None:
+        return 0
+    cdef bytes covers = challenge.covers
+    cdef bytes before = challenge.before
+    cdef bytes after = challenge.after
+    cdef bytes features = challenge.features
+    cdef bytes key = challenge.key
+    if len(covers) > MAX_COVERS or len(before) > MAX_PIECE or len(after) > MAX_PIECE:
+        return 0  # a realm that long: the core answers
+    memcpy(out.covers, <const uint8_t *>covers, len(covers))
+    memcpy(out.before, <const uint8_t *>before, len(before))
+    memcpy(out.after, <const uint8_t *>after, len(after))
+    memcpy(out.features, <const uint8_t *>features, 3)
+    out.covers_size = len(covers)
+    out.before_size = len(before)
+    out.after_size = len(after)
+    hmac_key(&out.key, key, len(key))
+    out.on = True
+    return 0
 
 
 cdef class Engine:
@@ -311,15 +351,19 @@ cdef class Engine:
         list own_ips,
         list denied,
         int64_t total_rate,
-        list binding_ports,
-        int64_t binding_interval,
-        int64_t binding_burst,
+        list plain_ports,
+        int64_t answer_interval,
+        int64_t answer_burst,
+        bint answers_bindings,
+        challenge,
     ):
         cdef control_settings_t settings
+        cdef challenge_t template
         cdef uint16_t ports[256]
-        cdef int port_count = min(len(binding_ports), 256)
+        cdef int port_count = min(len(plain_ports), 256)
         for i in range(port_count):
-            ports[i] = binding_ports[i]
+            ports[i] = plain_ports[i]
+        fill_challenge(&template, challenge)
         cdef addr_t *ips = fill_all(own_ips)
         cdef addr_t *endpoints = NULL
         try:
@@ -328,10 +372,12 @@ cdef class Engine:
             settings.own_ip_count = len(own_ips)
             settings.denied = endpoints
             settings.denied_count = len(denied)
-            settings.binding_ports = ports
-            settings.binding_port_count = port_count
-            settings.binding_interval = binding_interval
-            settings.binding_burst = binding_burst
+            settings.plain_ports = ports
+            settings.plain_port_count = port_count
+            settings.answers_bindings = answers_bindings
+            settings.challenge = &template
+            settings.answer_interval = answer_interval
+            settings.answer_burst = answer_burst
             settings.total_rate = total_rate
             if not control_reconfigure(self._engine, &settings):
                 raise MemoryError
@@ -410,6 +456,7 @@ cdef class Engine:
             drops,
             totals.internal,
             totals.bindings,
-            totals.bindings_limited,
+            totals.challenges,
+            totals.answers_limited,
             totals.passed_on,
         )

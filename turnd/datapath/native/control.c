@@ -16,14 +16,14 @@ static number_row_t *find(const engine_t *engine, uint64_t number) {
     return table_find(&engine->allocations, key);
 }
 
-static bool answers_bindings(const engine_t *engine, uint16_t port) {
-    return engine->binding_ports[port / 8] >> port % 8 & 1;
+static bool is_plain(const engine_t *engine, uint16_t port) {
+    return engine->plain_ports[port / 8] >> port % 8 & 1;
 }
 
 bool control_add_listener(engine_t *engine, int index, int fd, const addr_t *address) {
     shard_t *shard = engine->shards[index];
     shard_lock(shard);
-    bool added = shard_add_listener(shard, fd, address, answers_bindings(engine, address->port));
+    bool added = shard_add_listener(shard, fd, address, is_plain(engine, address->port));
     shard_unlock(shard);
     /* Without the kernel's help shards pass on what is another's: slower, and as right. */
     if (added && index && index == engine->shard_count - 1) engine_steer(engine, fd);
@@ -323,17 +323,18 @@ bool control_reconfigure(engine_t *engine, const control_settings_t *settings) {
             engine->total[i] = (bucket_t){.rate = settings->total_rate,
                                           .tokens = settings->total_rate,
                                           .updated = engine_now(engine)};
-    engine->binding_interval = settings->binding_interval;
-    engine->binding_burst = settings->binding_burst;
-    memset(engine->binding_ports, 0, sizeof engine->binding_ports);
-    for (int i = 0; i < settings->binding_port_count; i++)
-        engine->binding_ports[settings->binding_ports[i] / 8] |=
-            (uint8_t)(1 << settings->binding_ports[i] % 8);
+    engine->answer_interval = settings->answer_interval;
+    engine->answer_burst = settings->answer_burst;
+    engine->answers_bindings = settings->answers_bindings;
+    engine->challenge = *settings->challenge;
+    memset(engine->plain_ports, 0, sizeof engine->plain_ports);
+    for (int i = 0; i < settings->plain_port_count; i++)
+        engine->plain_ports[settings->plain_ports[i] / 8] |=
+            (uint8_t)(1 << settings->plain_ports[i] % 8);
     for (int i = 0; i < engine->shard_count; i++) {
         shard_t *shard = engine->shards[i];
         for (int j = 0; j < shard->listener_count; j++)
-            shard->listeners[j]->answers_bindings =
-                answers_bindings(engine, shard->listeners[j]->address.port);
+            shard->listeners[j]->plain = is_plain(engine, shard->listeners[j]->address.port);
     }
     engine_unlock_all(engine);
     return whole;
@@ -359,7 +360,8 @@ void control_totals(engine_t *engine, totals_t *totals) {
             totals->drops[reason] += shard->drops[reason];
         totals->internal += shard->internal;
         totals->bindings += shard->bindings;
-        totals->bindings_limited += shard->bindings_limited;
+        totals->challenges += shard->challenges;
+        totals->answers_limited += shard->answers_limited;
         totals->passed_on += shard->passed_on;
         shard_unlock(shard);
     }

@@ -8,7 +8,7 @@ typedef struct {
     traffic_t relayed[TRANSPORTS][FAMILIES];
     uint64_t drops[DROPS];
     uint64_t internal;
-    uint64_t bindings, bindings_limited, passed_on;
+    uint64_t bindings, challenges, answers_limited, passed_on;
 } totals_t;
 
 typedef struct {
@@ -16,9 +16,11 @@ typedef struct {
     int own_ip_count;
     const addr_t *denied;
     int denied_count;
-    const uint16_t *binding_ports; /* of listeners that answer Binding requests themselves */
-    int binding_port_count;
-    int64_t binding_interval, binding_burst; /* nanoseconds; 0: no limit */
+    const uint16_t *plain_ports; /* of listeners where strangers may be answered here */
+    int plain_port_count;
+    bool answers_bindings;
+    const challenge_t *challenge;
+    int64_t answer_interval, answer_burst; /* nanoseconds; 0: no limit */
     int64_t total_rate;
 } control_settings_t;
 

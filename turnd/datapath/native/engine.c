@@ -59,6 +59,7 @@ static void shard_free(shard_t *shard) {
     free(shard->generations);
     free(shard->slots);
     free(shard->messages);
+    free(shard->long_headers);
     pthread_mutex_destroy(&shard->gate);
     pthread_mutex_destroy(&shard->mutex);
     pthread_mutex_destroy(&shard->inbox_mutex);
@@ -80,10 +81,12 @@ static shard_t *shard_new(engine_t *engine, int index, uint64_t id_seed) {
     table_init(&shard->relays_by_address, sizeof(relay_row_t), sizeof(addr_t));
     shard->slots = malloc((size_t)BATCH * SLOT_SIZE);
     shard->messages = malloc(MAX_OUT * sizeof *shard->messages);
+    shard->long_headers = malloc((size_t)MAX_OUT * LONG_HEADER);
     bool rings = ring_init(&shard->known, UP_RING_SIZE);
     rings = ring_init(&shard->strangers, UP_RING_SIZE) && rings;
     rings = ring_init(&shard->inbox, UP_RING_SIZE) && rings;
-    if (!rings || !shard->slots || !shard->messages || shard->epoll_fd < 0 || shard->wake_fd < 0 ||
+    if (!rings || !shard->slots || !shard->messages || !shard->long_headers ||
+        shard->epoll_fd < 0 || shard->wake_fd < 0 ||
         !shard_watch(shard, shard->wake_fd, WAKE_TAG)) {
         shard_free(shard);
         return NULL;
@@ -100,7 +103,7 @@ engine_t *engine_new(int shards, uint64_t seed, uint64_t id_seed) {
     table_init(&engine->allocations, sizeof(number_row_t), 2 * sizeof(uint32_t));
     table_init(&engine->denied, sizeof(denied_row_t), sizeof(addr_t));
     pthread_mutex_init(&engine->total_mutex, NULL);
-    if (!binding_init(engine)) {
+    if (!strangers_init(engine)) {
         engine_free(engine);
         return NULL;
     }
@@ -126,7 +129,7 @@ void engine_free(engine_t *engine) {
     for (int i = 0; i < engine->shard_count; i++) shard_free(engine->shards[i]);
     for (int i = 0; i < MAX_OWN_IPS; i++) free(engine->own_ports[i]);
     table_free(&engine->denied);
-    free((void *)engine->binding_times);
+    free((void *)engine->answer_times);
     if (engine->up_fd >= 0) close(engine->up_fd);
     pthread_mutex_destroy(&engine->total_mutex);
     free(engine);
@@ -160,14 +163,14 @@ bool shard_watch(shard_t *shard, int fd, uint64_t tag) {
     return !epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-bool shard_add_listener(shard_t *shard, int fd, const addr_t *address, bool answers_bindings) {
+bool shard_add_listener(shard_t *shard, int fd, const addr_t *address, bool plain) {
     if (shard->listener_count == MAX_LISTENERS) return false;
     listener_t *listener = calloc(1, sizeof *listener);
     if (!listener) return false;
     static const uint8_t zeros[16];
     listener->queue = (out_queue_t){.fd = fd, .head = -1, .tail = -1, .family = address->family};
     listener->address = *address;
-    listener->answers_bindings = answers_bindings;
+    listener->plain = plain;
     listener->wildcard = !memcmp(address->ip, zeros, 16);
     batch_socket_options(fd);
     int index = shard->listener_count;

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "sha256.h"
 #include "table.h"
 
 #define MAX_SHARDS 64
@@ -147,7 +148,7 @@ typedef struct {
     out_queue_t queue;
     addr_t address; /* as bound: the IP address may be the wildcard */
     bool wildcard;
-    bool answers_bindings;
+    bool plain; /* takes STUN as it is, not in DTLS alone */
     uint32_t overflow;
 } listener_t;
 
@@ -188,6 +189,20 @@ typedef struct {
     shard_t *shard;
     allocation_t *allocation;
 } number_row_t;
+
+/* What the engine says to a stranger's Allocate: a nonce between two pieces of the core's answer. */
+#define NONCE_TIME 5
+#define NONCE_TAG 10
+#define MAX_COVERS 256
+#define MAX_PIECE 320
+typedef struct {
+    bool on;
+    hmac_key_t key;
+    uint8_t features[3];
+    uint8_t covers[MAX_COVERS], before[MAX_PIECE], after[MAX_PIECE];
+    uint32_t covers_size, before_size, after_size;
+} challenge_t;
+#define LONG_HEADER 768 /* a whole challenge */
 
 typedef struct {
     struct iovec parts[3]; /* header, payload, padding */
@@ -261,6 +276,7 @@ struct shard {
     uint8_t *slots;
     uint32_t slots_used;
     message_t *messages;
+    uint8_t *long_headers; /* one a message, for those that are all header */
     int message_count;
     out_queue_t *queues[MAX_OUT];
     int queue_count;
@@ -269,7 +285,8 @@ struct shard {
     uint64_t drops[DROPS];
     uint64_t internal;
     uint64_t bindings; /* requests answered here */
-    uint64_t bindings_limited;
+    uint64_t challenges;
+    uint64_t answers_limited;
     uint64_t passed_on; /* to the shard that has the client */
 };
 
@@ -285,11 +302,13 @@ struct engine {
     _Atomic uint8_t *own_ports[MAX_OWN_IPS]; /* by port: 1 + shard of the live relay, or 0 */
     table_t allocations; /* number -> allocation and shard; the control thread's alone */
     table_t denied;      /* read by shards: changed with every shard stopped */
-    uint8_t binding_ports[65536 / 8]; /* bits: listeners there answer Binding requests */
-    uint8_t turn;                     /* whose ring is looked at first */
-    int64_t binding_interval; /* nanoseconds per answer to a prefix of strangers; 0: no limit */
-    int64_t binding_burst;    /* nanoseconds' worth of answers at once */
-    _Atomic int64_t *binding_times; /* by hashed prefix: when the answers given are paid for */
+    uint8_t plain_ports[65536 / 8]; /* bits: listeners there are `plain` */
+    uint8_t turn;                   /* whose ring is looked at first */
+    bool answers_bindings;
+    challenge_t challenge;
+    int64_t answer_interval; /* nanoseconds per answer to a prefix of strangers; 0: no limit */
+    int64_t answer_burst;    /* nanoseconds' worth of answers at once */
+    _Atomic int64_t *answer_times; /* by hashed prefix: when the answers given are paid for */
     bool known_attributes[0x8000]; /* comprehension-required ones that stun.attributes knows */
     bucket_t total[DIRECTIONS];
     pthread_mutex_t total_mutex;
@@ -334,10 +353,17 @@ void road_inbox(shard_t *shard);
 void road_pass_on(shard_t *shard, shard_t *home, const five_tuple_t *from, const uint8_t *data,
                   uint32_t size, uint8_t tos);
 
-/* binding.c */
+/* strangers.c, binding.c, challenge.c: answers that are given here. */
+bool strangers_init(engine_t *engine);
+bool strangers_check_fingerprint(const uint8_t *data, uint32_t size, uint32_t offset,
+                                 uint32_t length);
+bool strangers_may_have(shard_t *shard, const five_tuple_t *from);
+void strangers_send(const listener_t *listener, const five_tuple_t *from, message_t *message,
+                    uint8_t *start, uint8_t *end, bool signs);
 bool binding_answer(shard_t *shard, listener_t *listener, const five_tuple_t *from,
                     const uint8_t *data, uint32_t size);
-bool binding_init(engine_t *engine);
+bool challenge_answer(shard_t *shard, listener_t *listener, const five_tuple_t *from,
+                      const uint8_t *data, uint32_t size);
 
 /* batch.c: what is sent, and what is received. */
 message_t *batch_add(shard_t *shard, out_queue_t *queue);
@@ -361,7 +387,7 @@ bool engine_start(engine_t *engine);
 void engine_stop(engine_t *engine);
 void shard_lock(shard_t *shard);
 void shard_unlock(shard_t *shard);
-bool shard_add_listener(shard_t *shard, int fd, const addr_t *address, bool answers_bindings);
+bool shard_add_listener(shard_t *shard, int fd, const addr_t *address, bool plain);
 void shard_close_listeners(shard_t *shard); /* no allocation, no thread is left */
 bool shard_watch(shard_t *shard, int fd, uint64_t tag);
 int64_t engine_now(const engine_t *engine);

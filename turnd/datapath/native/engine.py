@@ -15,14 +15,15 @@ import trio
 
 from stun import Address, Family
 from stun import attributes as a
+from turnd.core.challenge import Challenge
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, Traffic
 from turnd.datapath.interface import (
-    BindingService,
     ClientSink,
     DatapathSettings,
     Direction,
     Drop,
+    OwnAnswers,
     PacketCount,
     RequestHandler,
     Totals,
@@ -47,13 +48,10 @@ def _nanoseconds(seconds: float) -> int:
     return round(seconds * 1_000_000_000)
 
 
-def _binding(service: BindingService | None) -> tuple[list[int], int, int]:
-    if service is None:
-        return [], 0, 0
-    if not service.rate:
-        return list(service.ports), 0, 0
-    interval = _nanoseconds(1 / service.rate)
-    return list(service.ports), interval, max(int(service.burst), 1) * interval
+def _answers(answers: OwnAnswers) -> tuple[list[int], int, int, bool, Challenge | None]:
+    interval = _nanoseconds(1 / answers.rate) if answers.rate else 0
+    burst = max(int(answers.burst), 1) * interval
+    return list(answers.ports), interval, burst, answers.bindings, answers.challenge
 
 
 class NativeDatapath:
@@ -183,7 +181,7 @@ class NativeDatapath:
             [Address(ip, 0) for ip in settings.own_ips],
             list(settings.denied_endpoints),
             min(settings.total_bandwidth, _MAX_RATE),
-            *_binding(settings.binding),
+            *_answers(settings.answers),
         )
 
     def attach(self, five_tuple: FiveTuple, sink: ClientSink) -> None:

@@ -228,9 +228,14 @@ void road_from_client(shard_t *shard, listener_t *listener, const five_tuple_t *
         if (is_guest(shard, row, from, data, size, tos)) return;
         return send_indication(shard, row ? row->allocation : NULL, data, size, tos);
     }
-    if (whole && type == TYPE_BINDING_REQUEST && listener && listener->answers_bindings &&
-        binding_answer(shard, listener, from, data, size))
-        return;
+    if (whole && listener && listener->plain) {
+        if (type == TYPE_BINDING_REQUEST && shard->engine->answers_bindings &&
+            binding_answer(shard, listener, from, data, size))
+            return;
+        if (type == TYPE_ALLOCATE_REQUEST && shard->engine->challenge.on &&
+            challenge_answer(shard, listener, from, data, size))
+            return;
+    }
     hand_up(shard, UP_REQUEST, find_client(shard, from) != NULL, from, data, size);
 }
 
