@@ -140,11 +140,12 @@ class EventLogger:
         # Bound once: structlog's lazy logger is made anew for every line.
         self._log = structlog.get_logger("turnd.session").bind()
         self._debug = self._log.is_enabled_for(logging.DEBUG)
+        self._info = self._log.is_enabled_for(logging.INFO)
 
     def handle(self, output: o.Output) -> None:
         """Log one event."""
-        if not self._debug and _is_routine(output):
-            return
+        if not self._info or (not self._debug and _is_routine(output)):
+            return  # nothing here is more than information
         if isinstance(output, o.RequestAnswered):
             self._answered(output)
         elif isinstance(output, o.RequestDropped):

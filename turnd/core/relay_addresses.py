@@ -145,10 +145,10 @@ class RelayAddresses:
                 ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED, f"no relay address is {family.name}"
             )
         # The address the client already talks to is the one it can surely reach.
-        start = next(
-            (i for i, relay in enumerate(relays) if relay.local == server_ip),
-            self._random_below(len(relays)),
-        )
+        own = (i for i, relay in enumerate(relays) if relay.local == server_ip)
+        start = next(own, None)
+        if start is None:
+            start = self._random_below(len(relays)) if len(relays) > 1 else 0
         for relay in _rotated(relays, start):
             yield relay, self._pools[relay.local]
 
