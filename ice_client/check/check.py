@@ -153,6 +153,12 @@ async def _check_target(
             report = attrs.evolve(report, tls=(*report.tls, *([shown] if shown else [])))
     if options.nat:
         report = await _nat(report, bound, options)
+    relayed = tuple(
+        LocalCandidate("relay", row.transport.value, row.relayed_address, base=row.label)
+        for _, row in relaying
+        if row.relayed_address is not None
+    )
+    report = attrs.evolve(report, candidates=report.candidates + relayed)
     return await _more_about_relay(target, report, relaying, options)
 
 
@@ -258,7 +264,7 @@ def _without_direct(row: Row) -> Row:
 async def _nat(report: Report, bound: Sequence[tuple[Way, Row]], options: CheckOptions) -> Report:
     """Discover NAT behaviour, once for each server address that answers over UDP."""
     known = {each.server for each in report.nat}
-    for way, row in bound:
+    for way, _ in bound:
         server = Address.parse(way.address, way.port)
         if way.transport is not Transport.UDP or str(server) in known:
             continue
@@ -270,7 +276,4 @@ async def _nat(report: Report, bound: Sequence[tuple[Way, Row]], options: CheckO
                 "srflx", "udp", result.mapped_address, base=result.local_address
             )
             report = attrs.evolve(report, candidates=(*report.candidates, candidate))
-        if row.relayed_address is not None:
-            relayed = LocalCandidate("relay", "udp", row.relayed_address, base=str(server))
-            report = attrs.evolve(report, candidates=(*report.candidates, relayed))
     return report

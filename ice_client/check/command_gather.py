@@ -83,6 +83,8 @@ def meaning(result: NatResult) -> str:
     if result.mapping is None:
         return "This server cannot tell what the NAT does; ICE tries everything anyway."
     if result.mapping is Mapping.NONE:
+        if result.filtering is None:
+            return "No NAT; whether a firewall filters, this server cannot tell."
         if result.filtering is Filtering.ENDPOINT_INDEPENDENT:
             return "No NAT and no filter: direct connections work with everybody."
         return "No NAT but a firewall: direct connections work where both sides send."

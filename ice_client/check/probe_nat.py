@@ -92,6 +92,8 @@ async def probe_nat(server: Address, *, lifetimes: Sequence[float] = ()) -> NatR
         result = attrs.evolve(
             result,
             mapped_address=str(mapped),
+            # Seen as it is: there is no NAT, whatever else the server can tell.
+            mapping=Mapping.NONE if mapped == local else None,
             port_preserved=mapped.port == local.port,
             alg=alg,
             detail=detail,

@@ -196,27 +196,36 @@ async def _from_here(relay: Relay, builder: RowBuilder) -> None:
         payload = secrets.token_bytes(32)
         with contextlib.suppress(IceError):
             for _ in range(ATTEMPTS):
-                started = trio.current_time()
-                if await _there_and_back(relay, sock, payload):
-                    seconds = trio.current_time() - started
-                    builder.add(Stage(StageName.DIRECT, Outcome.OK, seconds))
+                trip = await _there_and_back(relay, sock, payload)
+                if trip is not None:
+                    seconds, detail = trip
+                    builder.add(Stage(StageName.DIRECT, Outcome.OK, seconds, detail=detail))
                     return
     detail = f"nothing sent from here to {relayed} arrived"
     builder.add(Stage(StageName.DIRECT, Outcome.FAILED, None, Cause.LOST, None, detail))
 
 
-async def _there_and_back(relay: Relay, sock: trio.socket.SocketType, payload: bytes) -> bool:
+async def _there_and_back(
+    relay: Relay, sock: trio.socket.SocketType, payload: bytes
+) -> tuple[float, str] | None:
+    """Return how long a datagram took to the relay and back, and what to say; None if lost.
+
+    What has reached the relay shows what was asked. That nothing comes back is a NAT's affair
+    here, or the policy of a server that this machine is itself.
+    """
+    started = trio.current_time()
     try:
         await sock.sendto(payload, relay.relayed_address.sockaddr)
     except OSError:
         await trio.sleep(WAIT)  # no route now; one may come
-        return False
+        return None
     peer = await _receive(relay, payload)
     if peer is None:
-        return False
+        return None
+    there = trio.current_time() - started
     await relay.send_to(payload, peer)
     with trio.move_on_after(WAIT), contextlib.suppress(OSError):
         while (await sock.recvfrom(_LARGEST))[0] != payload:
             pass
-    # What reached the relay has shown what was asked; the way back is the NAT's affair here.
-    return True
+        return trio.current_time() - started, ""
+    return there, "there; nothing came back"

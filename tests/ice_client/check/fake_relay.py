@@ -43,6 +43,7 @@ class FakeRelay:
     Attributes:
         impairment: what happens to datagrams from allocation to allocation.
         own_peers: whether allocations reach one another.
+        answers_peers: whether what is for anybody else is sent at all.
 
     """
 
@@ -50,6 +51,7 @@ class FakeRelay:
     sock: trio.socket.SocketType
     impairment: Impairment = perfect
     own_peers: bool = True
+    answers_peers: bool = True
     relays: dict[Address, trio.socket.SocketType] = attrs.field(factory=dict)
     count: int = 0
 
@@ -95,7 +97,7 @@ class FakeRelay:
         if peer is None or data is None or relay is None:
             return
         own = peer in {Address.from_sockaddr(each.getsockname()) for each in self.relays.values()}
-        if own and not self.own_peers:
+        if not (self.own_peers if own else self.answers_peers):
             return
         delays: Sequence[float] = (0.0,)
         if own:

@@ -169,7 +169,7 @@ async def test_nat_says_what_it_means(tmp_path: Path) -> None:
         done = await ice_check("nat", f"stun:127.0.0.1:{server.plain_port}")
         silent = await ice_check("nat", f"stun:127.0.0.1:{free_port(HOST)}")
     assert done.code == 0
-    assert "cannot tell what the NAT does" in done.out
+    assert "No NAT; whether a firewall filters" in done.out
     assert silent.code == 1
     assert "TCP or TLS" in silent.out
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dns.rcode
+import pytest
 import trio
 
 from ice_client.check import verdicts as v
@@ -16,6 +17,7 @@ from ice_client.check.results import Report
 from tests.ice_client.check.fake_server import fake_server, relaying
 from tests.ice_client.check.kit import check, provokes
 from tests.ice_client.check.name_server import name_server
+from tests.interop.coturn_server import running_coturn
 from tests.interop.server_under_test import PASSWORD, USER, free_port, running_server
 
 NAME = "turn.example.org"
@@ -65,6 +67,27 @@ async def test_turnd_in_good_health_has_nothing_wrong(tmp_path: Path) -> None:
         expected = ["connect", "binding", "allocate", "permission", "echo", "direct", "refresh"]
         assert names == expected
         assert all(stage.seconds is not None for stage in row.stages)
+
+
+@pytest.mark.parametrize("name", ["turnd", "coturn"])
+async def test_whole_matrix_works(name: str, tmp_path: Path) -> None:
+    running = (
+        running_server(tmp_path)
+        if name == "turnd"
+        else running_coturn(tmp_path, ["lt-cred-mech", f"user={USER}:{PASSWORD}"])
+    )
+    async with running as server:
+        uris = [
+            f"{scheme}:{host}:{port}?transport={transport}"
+            for host in ("127.0.0.1", "[::1]")
+            for scheme, port in (("turn", server.plain_port), ("turns", server.secure_port))
+            for transport in ("udp", "tcp")
+        ]
+        report = await check(*uris, username=USER, password=PASSWORD)
+    works = {(row.transport.value, row.family) for row in report.rows if row.works}
+    assert works == {(t, f) for t in ("udp", "tcp", "tls", "dtls") for f in ("ipv4", "ipv6")}
+    # The tests' own certificates are for nobody: that is all there is to say.
+    assert {each.id for each in report.findings} <= {"ICE-E022", "ICE-E023", "ICE-E024"}
 
 
 @provokes(v.NO_ADDRESS)

@@ -165,6 +165,21 @@ async def test_refresh_that_reaches_another_server() -> Report:
         )
 
 
+async def test_way_back_that_is_closed_is_no_closed_relay() -> None:
+    async with fake_relay() as server:
+        server.state.answers_peers = False
+        report = await check(
+            f"turn:127.0.0.1:{server.port}?transport=udp", username="user", password="pass"
+        )
+    assert report.works
+    direct = report.rows[0].stage(StageName.DIRECT)
+    assert direct is not None
+    assert direct.outcome is Outcome.OK
+    assert direct.detail == "there; nothing came back"
+    assert direct.seconds is not None
+    assert direct.seconds < 0.5
+
+
 @provokes(v.RELAY_TO_RELAY_FAILS)
 async def test_relays_that_do_not_reach_one_another() -> Report:
     async with fake_relay(own_peers=False) as server:
