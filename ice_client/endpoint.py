@@ -118,9 +118,12 @@ class UdpEndpoint(Endpoint):
                 data, sockaddr = await self._sock.recvfrom(_LARGEST_DATAGRAM)
             except OSError:  # an ICMP error that some kernels report here; it names no address
                 continue
-            # A candidate's address has no zone, which would mean nothing to the other host; so
-            # a source has none either, or the two would not be equal.
-            return data, attrs.evolve(Address.from_sockaddr(sockaddr), scope=0)
+            source = Address.from_sockaddr(sockaddr)
+            if source.scope:
+                # A candidate's address has no zone, which would mean nothing to the other host;
+                # so a source has none either, or the two would not be equal.
+                source = attrs.evolve(source, scope=0)
+            return data, source
 
     def _scoped(self, remote: Address) -> Address:
         scope = self.base.address.scope

@@ -47,6 +47,13 @@ class _Attached:
     ended: trio.Event = attrs.field(factory=trio.Event)
 
 
+def _permit(attached: _Attached, candidate: Candidate, stream: int) -> None:
+    """Let a remote candidate in at an endpoint that it can form a pair with."""
+    is_of_component = attached.component == (stream, candidate.component)
+    if is_of_component and attached.endpoint.base.transport is candidate.transport.counterpart:
+        attached.endpoint.permit(candidate.address)
+
+
 class _Inbox:
     """One component's packets, for `receive`."""
 
@@ -114,8 +121,7 @@ class Session:
         attached = _Attached(endpoint, (stream, component), trio.CancelScope())
         self._attached[endpoint.base] = attached
         for candidate in self.core.remote_candidates(stream):
-            if candidate.component == component:
-                endpoint.permit(candidate.address)
+            _permit(attached, candidate, stream)
         self._nursery.start_soon(self._run, attached)
         return attached.ended
 
@@ -135,8 +141,7 @@ class Session:
         two agents that use relays alone would lose a retransmission timeout by it.
         """
         for attached in self._attached.values():
-            if attached.component == (stream, candidate.component):
-                attached.endpoint.permit(candidate.address)
+            _permit(attached, candidate, stream)
 
     async def _run(self, attached: _Attached) -> None:
         with attached.scope:

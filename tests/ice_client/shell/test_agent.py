@@ -113,6 +113,24 @@ async def test_two_agents_connect_over_tcp(ours: Transport, theirs: Transport) -
         assert one.selected_pair.base.transport.is_tcp
 
 
+@pytest.mark.parametrize("controlling", [True, False], ids=["full controls", "lite controls"])
+async def test_a_lite_agent_answers_and_a_full_one_checks(controlling: bool) -> None:
+    lite = attrs.evolve(ON_LOOPBACK, settings=Settings(lite=True))
+    async with (
+        open_ice_agent(controlling=controlling, options=ON_LOOPBACK) as full,
+        open_ice_agent(controlling=not controlling, options=lite) as other,
+    ):
+        full.set_remote_credentials(other.local_credentials, lite=True)
+        other.set_remote_credentials(full.local_credentials)
+        async for candidate in other.local_candidates():
+            await full.add_remote_candidate(candidate)
+        await full.add_remote_candidate(None)
+        await wait_connected(full, other)
+        await exchange(full, other)
+        # RFC 8445 §6.1.1: whatever was said, the full agent controls.
+        assert full.role is Role.CONTROLLING
+
+
 async def test_states_go_from_checking_to_completed_to_closed() -> None:
     seen: list[AgentState] = []
 

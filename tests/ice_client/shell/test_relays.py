@@ -36,7 +36,7 @@ from tests.ice_client.shell.calls import (
     two_agents,
     wait_connected,
 )
-from tests.ice_client.turn.servers import CREDENTIALS, Running, turnd
+from tests.ice_client.turn.servers import CREDENTIALS, Running, coturn, turnd
 
 RELAY_ONLY = attrs.evolve(
     ON_LOOPBACK,
@@ -98,6 +98,19 @@ async def test_two_agents_connect_through_relays_alone_over(
             assert pair.local.type is pair.remote.type is CandidateType.RELAYED
         assert server.server.transports() == {transport.value}
     await all_closed(server, 2)
+
+
+@pytest.mark.parametrize("transport", Transport)
+async def test_two_agents_connect_through_coturns_relays_alone_over(
+    transport: Transport, tmp_path: Path
+) -> None:
+    async with coturn(tmp_path) as server:
+        servers = [ice_server(server, transport)]
+        async with two_agents(RELAY_ONLY, servers=servers) as (one, other):
+            await connect(one, other)
+            await exchange(one, other)
+            assert one.selected_pair is not None
+            assert one.selected_pair.local.type is CandidateType.RELAYED
 
 
 async def test_relays_of_one_agent_restart_and_are_used_again(server: Running) -> None:
