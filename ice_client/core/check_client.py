@@ -116,7 +116,7 @@ class CheckClient:
         # §16.1, where the formula comes from, N was the number of lists that Ta was divided
         # among. Taken by the word a hundred pairs would wait 500 s for the second request.
         timing = Timing(
-            rto=max(settings.rto, settings.ta * active),
+            rto=max(settings.rto, min(settings.ta * active, settings.max_rto)),
             rc=settings.request_count,
             rm=settings.last_wait_factor,
             ti=settings.tcp_timeout,

@@ -283,7 +283,10 @@ class Generation:
             # valid, nominating that one is all that the peer needs to go on.
             pair.invalidate()
         elif pair.state is PairState.IN_PROGRESS:
-            pair.state = PairState.SUCCEEDED if pair.is_valid else PairState.FAILED
+            if self.selection.get(pair.component_key) is pair:
+                pair.state = PairState.SUCCEEDED  # consent decides
+            else:
+                pair.invalidate()
 
     def _on_role_conflict(self, check: Check) -> None:
         # RFC 8445 §7.2.5.1. Of several checks sent in the old role the first answer switches;
@@ -353,7 +356,10 @@ class Generation:
         if lite:
             self._on_request_to_lite(pair, nominates, now)
         elif pair.is_valid and not nominates:
-            return
+            # In-Progress means that our nomination has had no answer yet, while the peer is
+            # there: a new check may have more luck than the rest of the old one's (§7.3.1.4).
+            if pair.state is PairState.IN_PROGRESS:
+                self._trigger(pair, now)
         elif self.selection.is_fresh(pair, now) or self.selection.get(pair.component_key) is pair:
             self.selection.nominate(pair, now)
         else:

@@ -63,12 +63,13 @@ class Nominator:
             return None
         best = max(valid, key=lambda pair: pair.valid_priority)
         selected = self._selection.get(key)
-        # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
-        if self._selection.keeps_checking and self._selection.has_selected(key):
-            is_better = selected is None or best.valid_priority > selected.valid_priority
-            return (best, best.validated_at) if is_better else None
-        if self._selection.has_selected(key):
-            return self._substitute(valid, now) if selected is None else None
+        if selected is not None:
+            # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
+            renominate = self._selection.keeps_checking
+            is_better = best.valid_priority > selected.valid_priority
+            return (best, best.validated_at) if renominate and is_better else None
+        if self._selection.lost_at(key) is not None:
+            return self._substitute(valid, now)
         better_to_come = any(pair.is_unfinished and pair.priority > best.priority for pair in pairs)
         if not better_to_come and (candidates_ended or not best.is_relayed):
             return best, best.validated_at
@@ -83,10 +84,16 @@ class Nominator:
         §8.1.1 allows no other nomination without a restart, lest the two disagree. But where
         the peer's NAT has given it a new address, the pair it uses still is the one that was
         nominated, and its checks come from there: only we see another pair. So what the peer
-        has used lately may be nominated, once nothing is left to disagree about.
+        has used lately may be nominated, once nothing is left to disagree about. With
+        renomination, so may whatever has just been seen to work.
         """
         newest = now - self._context.settings.disconnected_after
-        alive = [pair for pair in valid if pair.last_request_at > newest]
+        renominate = self._selection.keeps_checking
+        alive = [
+            pair
+            for pair in valid
+            if pair.last_request_at > newest or (renominate and self._selection.is_fresh(pair, now))
+        ]
         best = max(alive, key=lambda pair: pair.valid_priority, default=None)
         return None if best is None else (best, best.validated_at)
 

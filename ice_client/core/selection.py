@@ -51,10 +51,6 @@ class Selection:
         """Return the selected pair of a component."""
         return self._pairs.get(key)
 
-    def has_selected(self, key: ComponentKey) -> bool:
-        """Whether a pair of that component is selected, or was until it was lost."""
-        return key in self._pairs or key in self._lost_at
-
     def lost_at(self, key: ComponentKey) -> float | None:
         """Return when the selected pair was lost without another to take its place."""
         return self._lost_at.get(key)
@@ -166,6 +162,14 @@ class Selection:
         self._choose(key, now)
         if key not in self._pairs:
             self._lost_at[key] = now
+            self._check_substitutes(key)
+
+    def _check_substitutes(self, key: ComponentKey) -> None:
+        """Check at once which of the pairs that were valid still are: one may be nominated."""
+        if self.keeps_checking:
+            for pair in self._lists.of_component(*key):
+                if pair.is_valid:
+                    self._lists.trigger(pair)
 
     def _indication(self) -> bytes:
         # RFC 8445 §11: FINGERPRINT, and nothing else.

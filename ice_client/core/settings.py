@@ -16,6 +16,8 @@ class Settings:
         lite: be an ICE-lite implementation: answer checks, never send any (RFC 8445 §2.5).
         ta: at least so long between two new checks (RFC 8445 §14.2); not below 5 ms.
         rto: first retransmission timeout of a check, at least (RFC 8445 §14.3).
+        max_rto: to what the number of checks under way may raise it. §14.3 sets no limit, but with
+            a hundred pairs a check would take more than six minutes to fail.
         request_count: how often a check is sent at the most (Rc, RFC 8489 §6.2.1).
         last_wait_factor: how many RTO to wait after the last one (Rm).
         tcp_timeout: how long a check on TCP may take (Ti, RFC 8489 §6.2.2).
@@ -44,6 +46,7 @@ class Settings:
     lite: bool = False
     ta: float = attrs.field(default=0.05, validator=ge(0.005))
     rto: float = attrs.field(default=0.5, validator=ge(0.5))
+    max_rto: float = attrs.field(default=1.0, validator=ge(0.5))
     request_count: int = attrs.field(default=7, validator=ge(1))
     last_wait_factor: int = attrs.field(default=16, validator=ge(1))
     tcp_timeout: float = attrs.field(default=39.5, validator=gt(0))

@@ -124,6 +124,21 @@ def test_a_nomination_that_the_role_has_overtaken_neither_counts_nor_harms() -> 
     assert selected(one) == PEER
 
 
+def test_a_nomination_without_answer_is_sent_anew_whenever_the_peer_is_heard() -> None:
+    one = agent(Role.CONTROLLING)
+    one.add_remote_candidate(host(PEER), 0.0)
+    one.on_deadline(0.0)
+    one.receive(answer(sent(one)[0]), BASE, PEER, 0.0)
+    first, *_ = [each for _, each in run(one, 15.0) if nominates(each)]
+    one.receive(request(), BASE, PEER, 15.0)
+    one.on_deadline(15.0)
+    (again,) = [each for each in sent(one) if is_request(each)]
+    assert nominates(again)
+    assert again.data != first.data
+    one.receive(answer(again), BASE, PEER, 15.1)
+    assert selected(one) == PEER
+
+
 @pytest.mark.parametrize("is_valid", [True, False])
 def test_the_controlled_agent_selects_what_was_nominated_once_it_is_valid(is_valid: bool) -> None:
     # RFC 8445 §7.3.1.5
