@@ -25,14 +25,20 @@ import trio
 from stun import Address, Family
 from tests.fuzz.sanitized import LIBRARY_VARIABLE, load
 from tests.fuzz.storm_packets import HOSTS, any_channel, open_socket, packets_of_all_kinds, send
+from turnd.core.challenge import Challenge
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, RelayUnavailableError
-from turnd.datapath.interface import BindingService, DatapathSettings, Direction, Drop
+from turnd.datapath.interface import DatapathSettings, Direction, Drop, OwnAnswers
 
 THREADS = 3
 SENDERS = 2
 ENGINE_SECONDS = 1.0
 OWN = frozenset(Address.parse(host).packed for host in HOSTS.values())
+
+
+def _free_address(family: Family) -> Address:
+    with contextlib.closing(open_socket(family)) as probe:
+        return Address.from_sockaddr(probe.getsockname())
 
 
 class Sink:
@@ -145,9 +151,10 @@ class Storm:
         return FiveTuple(Transport.UDP, client, server)
 
     def _open_relay(self, number: int, client: FiveTuple, family: Family) -> None:
-        with contextlib.closing(open_socket(family)) as probe:
-            local = Address.from_sockaddr(probe.getsockname())
-        relayed = RelayedAddress(local, local)
+        shared = self._random.random() < 0.4
+        there = self.engine.shared_relay(client, Address.parse(HOSTS[family]).packed)
+        local = there if shared and there else _free_address(family)
+        relayed = RelayedAddress(local, local, shared=shared)
         bandwidth = self._random.choice([0, 0, 0, 1000, 1_000_000])
         try:
             self.engine.open_relay(number, client, relayed, bandwidth)
@@ -185,8 +192,7 @@ class Storm:
             self.engine.close_relay(number, relayed)
 
     def _reserve(self) -> None:
-        with contextlib.closing(open_socket(Family.IPV4)) as probe:
-            local = Address.from_sockaddr(probe.getsockname())
+        local = _free_address(Family.IPV4)
         with contextlib.suppress(RelayUnavailableError):
             self.engine.reserve_relay(local)
         if self._random.random() < 0.9:
@@ -234,12 +240,25 @@ class Storm:
                 denied_endpoints=frozenset({self._target()} if chance.random() < 0.3 else ()),
                 total_bandwidth=chance.choice([0, 0, 0, 200_000]),
                 preserve_dscp=chance.random() < 0.5,
-                binding=chance.choice([None, self._binding(0), self._binding(100)]),
+                answers=self._answers(chance.choice([0, 0, 100])),
             )
         )
 
-    def _binding(self, rate: float) -> BindingService:
-        return BindingService(frozenset(server.port for server in self.servers), rate, 20)
+    def _answers(self, rate: float) -> OwnAnswers:
+        challenge = Challenge(
+            before=self._random.randbytes(self._random.choice([40, 120, 320, 400])),
+            after=self._random.randbytes(self._random.choice([0, 40, 320])),
+            key=self._random.randbytes(self._random.choice([16, 32, 64, 65, 100])),
+            features=b"\0\0\1",
+            covers=self._random.randbytes(self._random.choice([0, 20, 27, 28, 256])),
+        )
+        return OwnAnswers(
+            ports=frozenset(server.port for server in self.servers),
+            rate=rate,
+            burst=20,
+            bindings=self._random.random() < 0.7,
+            challenge=challenge if self._random.random() < 0.7 else None,
+        )
 
     def _look(self) -> None:
         self.engine.totals()
@@ -306,6 +325,7 @@ class Tally:
             self.counts[reason.value] += packets
         self.counts["inside"] += totals.internal
         self.counts["bindings"] += totals.bindings
+        self.counts["challenges"] += totals.challenges
         self.counts["passed on"] += totals.passed_on
         self.counts["handed up"] += storm.handler.count
         self.counts["engines"] += 1
@@ -316,10 +336,10 @@ class Tally:
         ways = [f"{d.value} udp {family.name}" for d in Direction for family in Family]
         drops = (
             Drop.MALFORMED, Drop.NO_ALLOCATION, Drop.NO_CHANNEL, Drop.NO_PERMISSION,
-            Drop.BANDWIDTH, Drop.TOO_LARGE, Drop.CLIENT_GONE,
+            Drop.BANDWIDTH, Drop.TOO_LARGE, Drop.CLIENT_GONE, Drop.PEER_TAKEN,
         )  # fmt: skip
         wanted = [*ways, *(drop.value for drop in drops)]
-        wanted += ["inside", "bindings", "passed on", "handed up"]
+        wanted += ["inside", "bindings", "challenges", "passed on", "handed up"]
         return [name for name in wanted if not self.counts[name]]
 
     def __str__(self) -> str:
