@@ -30,14 +30,15 @@ class EchoPeer:
     async def talk(self, agent: Agent, *, lite: bool = False) -> None:
         """Connect, have every message said back, and end it."""
         with trio.fail_after(TIMEOUT):
-            await self._meet(agent, lite=lite)
+            await self.meet(agent, lite=lite)
             await agent.connected()
             for number in range(MESSAGES):
                 await agent.send(b"\x80 %d" % number)
                 assert await agent.receive() == b"\x80 %d" % number
             await agent.send(b"\x80 over")
 
-    async def _meet(self, agent: Agent, *, lite: bool) -> None:
+    async def meet(self, agent: Agent, *, lite: bool = False) -> None:
+        """Exchange credentials and candidates."""
         theirs = json.loads(await self.lines.receive())
         credentials = Credentials(theirs["username_fragment"], theirs["password"])
         agent.set_remote_credentials(credentials, lite=lite)
