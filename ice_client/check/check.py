@@ -20,6 +20,7 @@ from ice_client.check.probe_quality import QualityOptions, probe_quality
 from ice_client.check.probe_tls import probe_tls
 from ice_client.check.probe_way import LINK_TIMEOUT, probe_way, server_of
 from ice_client.check.results import (
+    Cause,
     CredentialResult,
     LocalCandidate,
     Lookup,
@@ -102,7 +103,7 @@ async def run_check(
         works=False,
     )
     report = attrs.evolve(report, candidates=await host_candidates())
-    for target in targets:
+    for target in without_doubles(targets):
         report = await _check_target(target, report, options, watcher)
     findings = judge(report)
     return attrs.evolve(
@@ -111,6 +112,31 @@ async def run_check(
         works=not any(each.severity == "error" for each in findings),
         seconds=trio.current_time() - started,
     )
+
+
+def without_doubles(targets: Sequence[Target]) -> list[Target]:
+    """Leave STUN servers out that are TURN servers of another target, as ICE servers often are.
+
+    Raises:
+        TargetError: a URI asks for a transport that does not exist.
+
+    """
+    relays = {
+        (door.host, door.transport, door.port)
+        for target in targets
+        for door in doors(target)
+        if door.relays
+    }
+    kept = []
+    for target in targets:
+        uris = tuple(
+            uri
+            for uri in target.uris
+            if uri.is_turn or (uri.host, Transport.of_uri(uri), uri.effective_port) not in relays
+        )
+        if uris:
+            kept.append(attrs.evolve(target, uris=uris))
+    return kept
 
 
 def version() -> str:
@@ -139,8 +165,10 @@ async def _check_target(
     )
     bound = [(way, row) for way, row in found if row.passed(StageName.BINDING)]
     relaying = [(way, row) for way, row in bound if way.relays]
-    if relaying:
-        result = await _credentials(target, relaying, options)
+    # Where Allocate is not answered at all there is nothing to be told of credentials.
+    answered = [each for each in relaying if not _is_silent(each[1])]
+    if answered:
+        result = await _credentials(target, answered, options)
         report = attrs.evolve(report, credentials=(*report.credentials, result))
     for way, row in found:
         if row.transport is Transport.TLS and row.passed(StageName.TLS):
@@ -160,6 +188,11 @@ async def _check_target(
     )
     report = attrs.evolve(report, candidates=report.candidates + relayed)
     return await _more_about_relay(target, report, relaying, options)
+
+
+def _is_silent(row: Row) -> bool:
+    stage = row.stage(StageName.ALLOCATE)
+    return stage is not None and stage.cause is Cause.TIMEOUT
 
 
 async def _credentials(
