@@ -142,6 +142,7 @@ class Outbound:
                 if queue.expired is not None:
                     self._give_up(queue.expired, now)
                     queue.expired = None
+                    tsn = outstanding.next_tsn
                 elif packer.is_fresh:
                     break
                 else:
@@ -186,8 +187,9 @@ class Outbound:
         if not self._partial_reliability:
             message.expires_at = math.inf
             return
-        self.queue.abandon(message)
         self.outstanding.abandon(message)
+        if self.queue.abandon(message):
+            self.outstanding.skip_rest(message)
         self._request_forward(now)
         if self.deadline == math.inf:
             self.deadline = now + self._rto.seconds

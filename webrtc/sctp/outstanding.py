@@ -73,6 +73,16 @@ class Outstanding:
         self._chunks.append(chunk)
         self.flight += chunk.size
 
+    def skip_rest(self, message: OutgoingMessage) -> None:
+        """Spend a TSN on the part of an abandoned message that was never sent.
+
+        All that was sent may be acknowledged, and then no TSN would be left by which to tell
+        the peer that the rest is not coming.
+        """
+        chunk = SentChunk(self.next_tsn, b"", 0, message)
+        chunk.state = ABANDONED
+        self._chunks.append(chunk)
+
     def acknowledge(
         self, cumulative: int, gaps: Iterable[tuple[int, int]], in_recovery: bool
     ) -> Acknowledged | None:

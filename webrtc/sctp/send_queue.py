@@ -73,7 +73,6 @@ class OutgoingMessage:
     """
 
     __slots__ = (
-        "abandoned",
         "chunks",
         "expires_at",
         "flags",
@@ -106,7 +105,6 @@ class OutgoingMessage:
         self.offset = 0
         self.fragments = 0
         self.number = 0
-        self.abandoned = False
         self.chunks: list[SentChunk] | None = [] if reliability != RELIABLE else None
 
 
@@ -250,16 +248,17 @@ class SendQueue:
                 self._unbuffer(stream, len(message.payload))
         stream.messages = deque(begun)
 
-    def abandon(self, message: OutgoingMessage) -> None:
-        """Drop the rest of a message that is given up."""
-        message.abandoned = True
+    def abandon(self, message: OutgoingMessage) -> bool:
+        """Drop the rest of a message that is given up; return whether there was any."""
         stream = self._streams.get(message.stream_id)
-        if stream is not None and stream.messages and stream.messages[0] is message:
-            stream.messages.popleft()
-            self._unbuffer(stream, len(message.payload) - message.offset)
-            if stream is self._current:
-                self._current = None
-                self._reschedule(stream)
+        if stream is None or not stream.messages or stream.messages[0] is not message:
+            return False
+        stream.messages.popleft()
+        self._unbuffer(stream, len(message.payload) - message.offset)
+        if stream is self._current:
+            self._current = None
+            self._reschedule(stream)
+        return True
 
     def next_chunk(self, room: int, tsn: int, now: float, immediate: int) -> SentChunk | None:
         """Make the next chunk. Hot: runs once per chunk sent.
