@@ -191,7 +191,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         allocations: on the whole server.
         allocations_per_user: of one user of one realm.
-        allocations_per_address: from one client IP address.
+        allocations_per_address: from one client IPv4 address or IPv6 /64.
         permissions_per_allocation: peer IP addresses.
         channels_per_allocation: channel bindings.
         tcp_connections_per_allocation: peer connections (RFC 6062).

@@ -131,7 +131,7 @@ class Allocations:
         self._by_five_tuple[allocation.five_tuple] = allocation
         if allocation.ticket:
             self._by_ticket[allocation.ticket] = allocation
-        address = allocation.five_tuple.client.packed
+        address = _site(allocation.five_tuple.client.packed)
         self._counted[allocation.number] = address
         self._count(allocation, address, 1)
 
@@ -163,13 +163,18 @@ class Allocations:
         return self._per_user.get((realm, owner), 0)
 
     def count_of_address(self, packed: bytes) -> int:
-        """Allocations made from that client IP address."""
-        return self._per_address.get(packed, 0)
+        """Allocations made from that client IPv4 address, or from its IPv6 /64."""
+        return self._per_address.get(_site(packed), 0)
 
     def _count(self, allocation: Allocation, address: bytes, change: int) -> None:
         _add(self._per_realm, allocation.realm, change)
         _add(self._per_user, (allocation.realm, allocation.credential.owner), change)
         _add(self._per_address, address, change)
+
+
+def _site(packed: bytes) -> bytes:
+    """Return what one subscriber has: an IPv4 address, or an IPv6 /64 at the least."""
+    return packed if len(packed) == 4 else packed[:8]
 
 
 def _add(counts: dict[K, int], key: K, change: int) -> None:

@@ -35,7 +35,7 @@ class Limits:
     Attributes:
         allocations: of the whole server or realm.
         allocations_per_user: of one user of one realm.
-        allocations_per_address: from one client IP address.
+        allocations_per_address: from one client IPv4 address or IPv6 /64.
         permissions_per_allocation: never unlimited.
         channels_per_allocation: never unlimited.
         connections_per_allocation: RFC 6062 peer connections, never unlimited.

@@ -69,3 +69,20 @@ def test_quota_of_a_user_does_not_concern_nobody_in_particular() -> None:
     world = World(realms={REALM: Limits(allocations_per_user=1)})
     world.source.users[REALM, "alice"] = credential(REALM, "alice", "alice's password", owner="")
     assert [world.client(port).allocate().code for port in (1, 2, 3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "codes"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", 486),
+        ("2001:db8::1", "2001:db8:0:1::1", 0),
+        ("192.0.2.1", "192.0.2.2", 0),
+    ],
+)
+def test_quota_of_an_address_counts_an_ipv6_network_of_64_bits(
+    first: str, second: str, codes: int
+) -> None:
+    """RFC 6177 §2: a site has a /64 at the least, and all the addresses in it."""
+    world = World(limits=Limits(allocations_per_address=1))
+    world.client(host=first).allocated()
+    assert world.client(host=second).allocate().code == codes
