@@ -42,6 +42,8 @@ SUPPORTED_URIS = (
 )
 """What `ExtensionMap` reads and writes."""
 
+_TRANSIT_URIS = {ABSOLUTE_SEND_TIME_URI, TRANSPORT_SEQUENCE_NUMBER_URI}
+
 ABSOLUTE_SEND_TIME_BITS = 24
 PLAYOUT_DELAY_UNIT = 0.01
 """Seconds."""
@@ -88,20 +90,26 @@ def absolute_send_time(now: float) -> int:
 
 def elements(profile: int | None, data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield identifier and value of each element that is whole (RFC 8285 §4.2, §4.3)."""
+    for identifier, start, end in _places(profile, data):
+        yield identifier, data[start:end]
+
+
+def _places(profile: int | None, data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield identifier, and where the value begins and ends."""
     if profile == ONE_BYTE_PROFILE:
-        yield from _one_byte_elements(data)
+        yield from _one_byte_places(data)
     elif profile is not None and profile & 0xFFF0 == TWO_BYTE_PROFILE:
-        yield from _two_byte_elements(data)
+        yield from _two_byte_places(data)
 
 
-def _one_byte_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _one_byte_places(data: bytes) -> Iterator[tuple[int, int, int]]:
     offset, size = 0, len(data)
     while offset < size:
         first = data[offset]
         identifier = first >> 4
+        offset += 1
         if identifier == _STOP:
             return
-        offset += 1
         if identifier == _PADDING:
             if first:  # §4.2: identifier 0 with a length ends the processing
                 return
@@ -109,11 +117,11 @@ def _one_byte_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
         end = offset + (first & 0x0F) + 1
         if end > size:
             return
-        yield identifier, data[offset:end]
+        yield identifier, offset, end
         offset = end
 
 
-def _two_byte_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _two_byte_places(data: bytes) -> Iterator[tuple[int, int, int]]:
     offset, size = 0, len(data)
     while offset < size:
         identifier = data[offset]
@@ -125,7 +133,7 @@ def _two_byte_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
         end = offset + 1 + data[offset]
         if end > size:
             return
-        yield identifier, data[offset + 1 : end]
+        yield identifier, offset + 1, end
         offset = end
 
 
@@ -262,3 +270,17 @@ class ExtensionMap:
         return pack_elements(
             {identifiers[uri]: value for uri, value in _written(values) if uri in identifiers}
         )
+
+    def without_transit(self, packet: RtpPacket) -> RtpPacket:
+        """Return the packet with zeros for what changes whenever it is sent.
+
+        Send time and transport-wide sequence number are not known when FEC is made, and differ in
+        a retransmission: FEC protects zeros instead, as libwebrtc's does.
+        """
+        if packet.extension_profile is None:
+            return packet
+        data = bytearray(packet.extension)
+        for identifier, start, end in _places(packet.extension_profile, packet.extension):
+            if self.uris.get(identifier) in _TRANSIT_URIS:
+                data[start:end] = bytes(end - start)
+        return msgspec.structs.replace(packet, extension=bytes(data))
