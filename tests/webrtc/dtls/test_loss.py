@@ -42,7 +42,7 @@ def test_flight_is_repeated_after_twice_the_time_each_time_to_a_limit() -> None:
     link = make_pair(conditions=LinkConditions(loss=1.0))
     client = link.ends[0].endpoint
     start(link)
-    deadlines = []
+    deadlines: list[float] = []
     while client.state is DtlsState.CONNECTING and len(deadlines) < 100:
         before = client.statistics.flights_resent
         now = client.next_deadline()
