@@ -131,7 +131,7 @@ static void recall(number_row_t *row) {
     shard_t *arrival = row->allocation->arrival;
     if (!arrival) return;
     shard_lock(arrival);
-    rows_remove_guest(arrival, &row->allocation->client, row->shard);
+    rows_remove_guest(arrival, &row->allocation->client, row->allocation->number);
     shard_unlock(arrival);
     row->allocation->arrival = NULL;
 }
@@ -175,7 +175,7 @@ bool control_move(engine_t *engine, uint64_t number, const five_tuple_t *client)
     if (!moved || arrival == row->shard) return moved;
     /* The relay stays with its shard; the one that hears the client passes on what it sends. */
     shard_lock(arrival);
-    moved = rows_put_guest(arrival, client, row->shard);
+    moved = rows_put_guest(arrival, client, row->shard, number);
     shard_unlock(arrival);
     if (moved) row->allocation->arrival = arrival;
     return moved;
@@ -288,6 +288,8 @@ bool control_may_wait(engine_t *engine) {
     ring_t *ring;
     if (control_peek(engine, &ring)) return false;
     atomic_store(&engine->up_idle, true);
+    /* Before the last look: whoever puts something in after it sees that we wait. */
+    atomic_thread_fence(memory_order_seq_cst);
     if (!control_peek(engine, &ring)) return true;
     atomic_store(&engine->up_idle, false);
     return false;

@@ -170,6 +170,7 @@ typedef struct {
     five_tuple_t key;
     allocation_t *allocation; /* NULL: it is another shard's */
     shard_t *home;            /* that other shard */
+    uint64_t guest;           /* the number of the allocation there */
 } client_row_t;
 
 typedef struct {
@@ -332,8 +333,8 @@ permission_t *rows_find_permission(const allocation_t *allocation, const addr_t 
 void rows_remove(shard_t *shard, allocation_t *allocation);
 void rows_receive_tos(const shard_t *shard, bool on);
 bool rows_move(shard_t *shard, allocation_t *allocation, const five_tuple_t *client);
-bool rows_put_guest(shard_t *shard, const five_tuple_t *client, shard_t *home);
-void rows_remove_guest(shard_t *shard, const five_tuple_t *client, const shard_t *home);
+bool rows_put_guest(shard_t *shard, const five_tuple_t *client, shard_t *home, uint64_t number);
+void rows_remove_guest(shard_t *shard, const five_tuple_t *client, uint64_t number);
 bool rows_set_permission(allocation_t *allocation, const addr_t *ip, int64_t deadline,
                          bool internal_only);
 void rows_remove_permission(allocation_t *allocation, const addr_t *ip);

@@ -191,17 +191,18 @@ static void remove_relay(shard_t *shard, relay_t *relay) {
 }
 
 /* A client whose datagrams come in here, and whose allocation another shard has. */
-bool rows_put_guest(shard_t *shard, const five_tuple_t *client, shard_t *home) {
+bool rows_put_guest(shard_t *shard, const five_tuple_t *client, shard_t *home, uint64_t number) {
     client_row_t *row = table_put(&shard->clients, client);
     if (!row) return false;
     row->allocation = NULL;
     row->home = home;
+    row->guest = number;
     return true;
 }
 
-void rows_remove_guest(shard_t *shard, const five_tuple_t *client, const shard_t *home) {
+void rows_remove_guest(shard_t *shard, const five_tuple_t *client, uint64_t number) {
     client_row_t *row = table_find(&shard->clients, client);
-    if (row && !row->allocation && row->home == home) table_remove(&shard->clients, client);
+    if (row && !row->allocation && row->guest == number) table_remove(&shard->clients, client);
 }
 
 void rows_leave_relay(shard_t *shard, allocation_t *allocation, uint8_t family) {

@@ -12,12 +12,17 @@
 
 static uint32_t crc_table[256];
 
-bool strangers_init(engine_t *engine) {
+static void fill_table(void) {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t crc = i;
         for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
         crc_table[i] = crc;
     }
+}
+
+bool strangers_init(engine_t *engine) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_table);
     engine->answer_times = calloc(PREFIXES, sizeof *engine->answer_times);
     return engine->answer_times != NULL;
 }
