@@ -61,6 +61,16 @@ async def exchange(one: Agent, other: Agent, component: int = 1, messages: int =
                 assert await receiver.receive(component) == data
 
 
+async def ask_until_answered(agent: Agent, question: bytes) -> None:
+    """Send again and again until it comes back: the pair may change, or the peer be late."""
+    while True:
+        await agent.send(question)
+        with trio.move_on_after(0.1):
+            while await agent.receive() != question:
+                pass
+            return
+
+
 @contextlib.asynccontextmanager
 async def two_agents(
     options: AgentOptions = ON_LOOPBACK,

@@ -20,7 +20,7 @@ from ice_client import (
 )
 from ice_client.core import ConsentLost
 from stun import Family
-from tests.ice_client.shell.calls import TIMEOUT
+from tests.ice_client.shell.calls import TIMEOUT, ask_until_answered
 from tests.ice_client.shell.lab import Host, Mailbox, two_hosts
 
 IPV4 = InterfaceFilter(families=[Family.IPV4])
@@ -112,16 +112,6 @@ async def echo(_side: Side, agent: Agent) -> None:
     """Say back what comes until told that it is over."""
     while (data := await agent.receive()) != b"\x80 over":
         await agent.send(data)
-
-
-async def ask_until_answered(agent: Agent, question: bytes) -> None:
-    """Send again and again, as the pair may be changing, until it comes back."""
-    while True:
-        await agent.send(question)
-        with trio.move_on_after(0.1):
-            while await agent.receive() != question:
-                pass
-            return
 
 
 async def hang_up(agent: Agent) -> None:
