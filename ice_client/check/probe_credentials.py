@@ -26,7 +26,7 @@ from ice_client.turn import (
 )
 from ice_client.turn.open_link import open_link
 from ice_client.turn.options import UDP
-from stun import Address, ErrorCode, Message, MessageClass, Method
+from stun import Address, ErrorCode, Message, MessageClass, Method, StunError
 from stun import attributes as a
 
 SKEWS = (86_400.0, 10 * 86_400.0, 400 * 86_400.0, 10 * 365 * 86_400.0)
@@ -51,7 +51,7 @@ async def probe_credentials(
     with trio.move_on_after(TIMEOUT):
         try:
             return await _Probe(target, way, wall_time, row.label).run()
-        except IceError as error:
+        except (IceError, StunError) as error:
             return CredentialResult(row.label, CredentialState.NOT_TOLD, detail=str(error))
     return CredentialResult(row.label, CredentialState.NOT_TOLD, detail="no answer in time")
 

@@ -98,7 +98,7 @@ async def probe_nat(server: Address, *, lifetimes: Sequence[float] = ()) -> NatR
             alg=alg,
             detail=detail,
         )
-        other = _other_address(first)
+        other = _other_address(first, server.family)
         result = attrs.evolve(result, offered=other is not None)
         if other is not None:
             result = attrs.evolve(
@@ -143,11 +143,13 @@ def _rewriting(message: Message, mapped: Address) -> tuple[bool | None, str]:
     return True, f"MAPPED-ADDRESS says {plain}"
 
 
-def _other_address(message: Message) -> Address | None:
+def _other_address(message: Message, family: Family) -> Address | None:
     try:
-        return message.get(a.OTHER_ADDRESS)
+        address = message.get(a.OTHER_ADDRESS)
     except DecodeError:
         return None
+    # One of the other family is of no use to this socket.
+    return address if address is not None and address.family is family else None
 
 
 async def _mapping(

@@ -34,6 +34,9 @@ class TlsProbeError(Exception):
     """No handshake."""
 
 
+_NO_HANDSHAKE = (TlsProbeError, OSError, trio.TooSlowError, trio.BrokenResourceError)
+
+
 async def probe_tls(
     address: Address, name: str, wall_time: float, ca_file: Path | None = None
 ) -> TlsResult | None:
@@ -49,8 +52,21 @@ async def probe_tls(
     try:
         with trio.fail_after(TIMEOUT):
             connection = await _handshake(address, name)
-    except (TlsProbeError, OSError, trio.TooSlowError):
+    except _NO_HANDSHAKE:
         return None
+    try:
+        return await _describe(connection, address, name, wall_time, ca_file)
+    except ValueError:  # a certificate that cryptography cannot read
+        return None
+
+
+async def _describe(
+    connection: SSL.Connection,
+    address: Address,
+    name: str,
+    wall_time: float,
+    ca_file: Path | None,
+) -> TlsResult | None:
     chain = [each.to_cryptography() for each in connection.get_peer_cert_chain() or ()]
     if not chain:
         return None
@@ -123,7 +139,7 @@ async def _old_versions(address: Address, name: str) -> tuple[str, ...]:
         try:
             with trio.fail_after(TIMEOUT):
                 await _handshake(address, name, version)
-        except (TlsProbeError, OSError, trio.TooSlowError, trio.BrokenResourceError):
+        except _NO_HANDSHAKE:
             continue
         accepted.append(text)
     return tuple(accepted)

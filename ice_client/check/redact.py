@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
+import attrs
 
 from ice_client.check.results import Report
 
@@ -22,6 +22,13 @@ _NAME = re.compile(r"(?<![\w.-])(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)
 _METADATA = ipaddress.ip_address("169.254.169.254")
 
 HIDDEN = "(hidden)"
+_SHORT = 6
+"""Secrets shorter than this are hidden where they stand as words of their own."""
+_CLOSED = frozenset(
+    {"schema", "tool", "started", "kind", "type", "family"}
+    | {"id", "severity", "title", "explanation", "fix"}
+)
+"""Fields that say nothing of anybody: fixed words, and the texts of the table of verdicts."""
 
 
 def address_class(text: str) -> str:
@@ -61,7 +68,10 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return the text with everything hidden."""
         for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
+            if len(secret) >= _SHORT:
+                text = text.replace(secret, HIDDEN)
+            else:
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
         text = _IPV6.sub(self._address, text)
         text = _IPV4.sub(self._address, text)
         for name in self._names:
@@ -101,21 +111,16 @@ def redact(report: Report, secrets: Iterable[str]) -> Report:
     def walk(value: Any) -> Any:
         if isinstance(value, str):
             return redactor.text(value)
-        if isinstance(value, dict):
-            return {key: walk(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [walk(each) for each in value]
-        return value
+        if isinstance(value, tuple):
+            return tuple(walk(each) for each in value)
+        if attrs.has(type(value)):
+            names = [each.name for each in attrs.fields(type(value))]
+            changes = {name: walk(getattr(value, name)) for name in names if name not in _CLOSED}
+            return attrs.evolve(value, **changes)
+        return value  # numbers, and enumerations: a user called "udp" must not change them
 
-    plain = msgspec.to_builtins(report)
-    kept = {"schema", "tool", "started", "findings"}
-    hidden = {key: value if key in kept else walk(value) for key, value in plain.items()}
-    # A finding's explanation and fix are the table's: the ranges they name are no secrets.
-    hidden["findings"] = [
-        {**each, "where": walk(each["where"]), "detail": walk(each["detail"])}
-        for each in plain["findings"]
-    ]
-    return msgspec.convert(hidden, Report)
+    redacted: Report = walk(report)
+    return redacted
 
 
 def _names_in(report: Report) -> set[str]:

@@ -107,6 +107,14 @@ def test_paste_keeps_what_an_address_is_and_which_are_the_same() -> None:
     )
 
 
+def test_paste_for_a_user_whose_name_is_a_word_of_the_report() -> None:
+    report = redact(SAMPLE, ["udp", "ok", "in", "alice"])
+    assert [row.transport.value for row in report.rows] == ["udp", "tls", "tcp"]
+    assert report.nat[0].mapping is SAMPLE.nat[0].mapping
+    assert "alice" not in to_markdown(report)
+    assert Redactor(["p"], []).text("p: a port") == "(hidden): a port"
+
+
 def test_paste_leaves_times_versions_and_the_metadata_address() -> None:
     text = "2026-11-21T08:00:00Z TLSv1.3 coturn-4.6.1 169.254.169.254 12:30:00"
     assert Redactor([], []).text(text) == text
