@@ -178,7 +178,9 @@ async def _check_target(
                 options.wall_clock(),
                 options.ca_file,
             )
-            report = attrs.evolve(report, tls=(*report.tls, *([shown] if shown else [])))
+            if shown is not None:
+                shown = attrs.evolve(shown, expected=row.expected)
+                report = attrs.evolve(report, tls=(*report.tls, shown))
     if options.nat:
         report = await _nat(report, bound, options)
     relayed = tuple(

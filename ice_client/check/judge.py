@@ -171,7 +171,8 @@ def _places(rows: Iterable[Row]) -> str:
 
 
 def _certificates(report: Report) -> Iterator[Found]:
-    for result in report.tls:
+    # A server may have a certificate of its own making where nobody is told to use TLS.
+    for result in (each for each in report.tls if each.expected):
         yield from ((verdict, result.address, detail) for verdict, detail in _certificate(result))
 
 

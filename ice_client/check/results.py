@@ -185,6 +185,7 @@ class TlsResult:
         native_root: the root's name if libwebrtc knows it, None if not or not told.
         weak: what is weak about keys and signatures; empty if nothing.
         old_versions: versions before 1.2 that the server accepts.
+        expected: the target asked for TLS here; else this is shown and not judged.
 
     """
 
@@ -203,6 +204,7 @@ class TlsResult:
     native_root: str | None
     weak: str = ""
     old_versions: tuple[str, ...] = ()
+    expected: bool = True
 
 
 class CredentialState(enum.Enum):

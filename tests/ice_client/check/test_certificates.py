@@ -194,6 +194,12 @@ async def test_rsa_key_of_1024_bits(tmp_path: Path) -> Report:
     return await check_tls(tmp_path, issue(ROOT, key=key), old=True)
 
 
+async def test_certificate_is_not_judged_where_nobody_asked_for_tls() -> None:
+    ids = {each.id for each in judge(SAMPLE)}
+    unasked = attrs.evolve(SAMPLE, tls=(attrs.evolve(SAMPLE.tls[0], expected=False),))
+    assert ids - {each.id for each in judge(unasked)} == {"ICE-E024", "ICE-W025"}
+
+
 async def test_root_that_libwebrtc_has_gets_no_warning() -> None:
     known = attrs.evolve(
         SAMPLE.tls[0],

@@ -110,11 +110,7 @@ async def _behind(box: Nat | KernelRouter, folder: Path, **changes: Any) -> Repo
                 )
 
 
-# turnd_on has a self-signed certificate on the ports that are tried for what they tell.
-SELF_SIGNED = (v.CERTIFICATE_SELF_SIGNED, v.CERTIFICATE_NAME)
-
-
-@provokes(v.SYMMETRIC_NAT, v.NO_HAIRPIN, beside=SELF_SIGNED)
+@provokes(v.SYMMETRIC_NAT, v.NO_HAIRPIN)
 async def test_symmetric_nat(tmp_path: Path) -> Report:
     report = await _behind(Nat("home", SYMMETRIC), tmp_path)
     (result,) = report.nat
@@ -125,7 +121,7 @@ async def test_symmetric_nat(tmp_path: Path) -> Report:
     return report
 
 
-@provokes(v.SHORT_MAPPING, v.NO_HAIRPIN, beside=SELF_SIGNED)
+@provokes(v.SHORT_MAPPING, v.NO_HAIRPIN)
 async def test_nat_that_forgets(tmp_path: Path) -> Report:
     forgetful = Behaviour(
         Dependence.ENDPOINT_INDEPENDENT,
@@ -139,7 +135,7 @@ async def test_nat_that_forgets(tmp_path: Path) -> Report:
     return report
 
 
-@provokes(v.UDP_BLOCKED, beside=SELF_SIGNED)
+@provokes(v.UDP_BLOCKED)
 async def test_firewall_that_drops_udp(tmp_path: Path) -> Report:
     report = await _behind(KernelRouter("office", UDP_BLOCKED), tmp_path)
     works = {row.transport.value for row in report.rows if row.works}
@@ -147,7 +143,7 @@ async def test_firewall_that_drops_udp(tmp_path: Path) -> Report:
     return report
 
 
-@provokes(v.RELAY_PORTS_BLOCKED, beside=SELF_SIGNED)
+@provokes(v.RELAY_PORTS_BLOCKED)
 async def test_firewall_before_the_relay_ports(tmp_path: Path) -> Report:
     rules = tmp_path / "rules"
     rules.write_text(
