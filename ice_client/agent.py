@@ -123,19 +123,19 @@ class Agent:
         """What to tell the peer: user name fragment and password of this generation."""
         return self._core.local_credentials
 
-    def local_candidates(self) -> LocalCandidates:
-        """Return an async iterator over this generation's candidates, from the first one on.
+    def local_candidates(self, stream: int = 0) -> LocalCandidates:
+        """Return an async iterator over a stream's candidates, from this generation's first on.
 
         It ends when gathering has: that is the time to tell end-of-candidates (RFC 8838 §13).
         With `AgentOptions.continual` it ends with the generation or the agent alone. Write them
         for the peer with `ice_client.format_candidate`.
         """
-        return LocalCandidates(self._gatherer.log)
+        return LocalCandidates(self._gatherer.log, stream)
 
     @property
     def gathered(self) -> tuple[Candidate, ...]:
-        """The candidates that were gathered so far in this generation."""
-        return tuple(self._gatherer.log.candidates)
+        """The candidates that were gathered so far in this generation, of all streams."""
+        return tuple(candidate for _, candidate in self._gatherer.log.candidates)
 
     @property
     def server_failures(self) -> tuple[ServerFailure, ...]:

@@ -8,19 +8,19 @@ from ice_client.core import Candidate
 
 
 class CandidateLog:
-    """Candidates in the order they were found, and whether there will be more.
+    """Candidates, with their streams, as they were found, and whether there will be more.
 
     It holds what the core has taken, which is bounded.
     """
 
     def __init__(self) -> None:
-        self.candidates: list[Candidate] = []
+        self.candidates: list[tuple[int, Candidate]] = []
         self.is_ended = False
         self._news = trio.Event()
 
-    def add(self, candidate: Candidate) -> None:
+    def add(self, stream: int, candidate: Candidate) -> None:
         """Tell every reader of a candidate."""
-        self.candidates.append(candidate)
+        self.candidates.append((stream, candidate))
         self._wake()
 
     def end(self) -> None:
@@ -38,10 +38,11 @@ class CandidateLog:
 
 
 class LocalCandidates:
-    """An async iterator over a log from its beginning; made by `Agent.local_candidates`."""
+    """An async iterator over a stream's part of a log; made by `Agent.local_candidates`."""
 
-    def __init__(self, log: CandidateLog) -> None:
+    def __init__(self, log: CandidateLog, stream: int) -> None:
         self._log = log
+        self._stream = stream
         self._place = 0
 
     def __aiter__(self) -> LocalCandidates:
@@ -49,9 +50,12 @@ class LocalCandidates:
 
     async def __anext__(self) -> Candidate:
         await trio.lowlevel.checkpoint()
-        while self._place >= len(self._log.candidates):
+        while True:
+            while self._place < len(self._log.candidates):
+                stream, candidate = self._log.candidates[self._place]
+                self._place += 1
+                if stream == self._stream:
+                    return candidate
             if self._log.is_ended:
                 raise StopAsyncIteration
             await self._log.wait()
-        self._place += 1
-        return self._log.candidates[self._place - 1]

@@ -137,7 +137,7 @@ class Gatherer:
         candidate = attrs.evolve(candidate, username_fragment=fragment)
         self._live.append((stream, candidate))
         if core.add_local_candidate(candidate, trio.current_time(), stream):
-            self.log.add(candidate)
+            self.log.add(stream, candidate)
         self.session.flush()
 
     def attach(self, endpoint: Endpoint, component: Component) -> trio.Event:

@@ -82,10 +82,14 @@ async def test_streams_connect_side_by_side() -> None:
             for teller, listener in ((one, other), (other, one)):
                 listener.set_remote_credentials(teller.local_credentials)
                 with trio.fail_after(TIMEOUT):
-                    candidates = [each async for each in teller.local_candidates()]
-                for candidate in candidates[stream::2]:
-                    assert await listener.add_remote_candidate(candidate, stream)
+                    async for candidate in teller.local_candidates(stream):
+                        assert await listener.add_remote_candidate(candidate, stream)
         await wait_connected(one, other)
+        pairs = [one.selected_pair_of(stream=stream) for stream in (0, 1)]
+        assert len({pair.base for pair in pairs if pair is not None}) == 2
+        await one.send(b"\x80 second", stream=1)
+        with trio.fail_after(TIMEOUT):
+            assert await other.receive(stream=1) == b"\x80 second"
 
 
 @pytest.mark.parametrize(
