@@ -1,0 +1,97 @@
+"""What is offered unless a program says otherwise: codecs and RTP header extensions.
+
+Payload types are those that browsers use, where they agree; a peer's may be others.
+"""
+
+from __future__ import annotations
+
+from webrtc.rtp.header_extensions import (
+    ABSOLUTE_SEND_TIME_URI,
+    AUDIO_LEVEL_URI,
+    MID_URI,
+    REPAIRED_RID_URI,
+    RID_URI,
+    TRANSPORT_SEQUENCE_NUMBER_URI,
+)
+from webrtc.sdp.attribute_reader import parse_parameters
+from webrtc.sdp.attributes import ExtMap
+from webrtc.sdp.codec import Codec, MediaKind
+
+VIDEO_FEEDBACK = ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
+AUDIO_FEEDBACK = ("transport-cc",)
+
+
+def _audio(payload_type: int, name: str, clock_rate: int, channels: int = 1) -> Codec:
+    return Codec(
+        kind=MediaKind.AUDIO,
+        name=name,
+        clock_rate=clock_rate,
+        channels=channels,
+        payload_type=payload_type,
+        parameters=parse_parameters("minptime=10;useinbandfec=1") if name == "opus" else (),
+        feedback=AUDIO_FEEDBACK,
+    )
+
+
+def _video(payload_type: int, name: str, parameters: str = "") -> tuple[Codec, Codec]:
+    """Return the codec, and rtx for it with the payload type after it."""
+    codec = Codec(
+        kind=MediaKind.VIDEO,
+        name=name,
+        clock_rate=90000,
+        payload_type=payload_type,
+        parameters=parse_parameters(parameters),
+        feedback=() if name == "red" else VIDEO_FEEDBACK,
+    )
+    rtx = Codec(
+        kind=MediaKind.VIDEO,
+        name="rtx",
+        clock_rate=90000,
+        payload_type=payload_type + 1,
+        parameters=(("apt", str(payload_type)),),
+    )
+    return codec, rtx
+
+
+def _h264(payload_type: int, profile_level_id: str, packetization_mode: int) -> tuple[Codec, Codec]:
+    return _video(
+        payload_type,
+        "H264",
+        f"level-asymmetry-allowed=1;packetization-mode={packetization_mode};"
+        f"profile-level-id={profile_level_id}",
+    )
+
+
+# G.722's RTP clock runs at 8000 Hz though it samples at 16000 (RFC 3551 §4.5.2).
+AUDIO_CODECS: tuple[Codec, ...] = (
+    _audio(111, "opus", 48000, 2),
+    _audio(9, "G722", 8000),
+    _audio(0, "PCMU", 8000),
+    _audio(8, "PCMA", 8000),
+)
+VIDEO_CODECS: tuple[Codec, ...] = (
+    *_video(96, "VP8"),
+    *_video(98, "VP9", "profile-id=0"),
+    *_h264(102, "42e01f", 1),
+    *_h264(104, "42e01f", 0),
+    *_h264(106, "42001f", 1),
+    *_video(45, "AV1", "level-idx=5;profile=0;tier=0"),
+    *_video(116, "red"),
+    Codec(kind=MediaKind.VIDEO, name="ulpfec", clock_rate=90000, payload_type=118),
+)
+DEFAULT_CODECS: tuple[Codec, ...] = (*AUDIO_CODECS, *VIDEO_CODECS)
+
+# Audio and video of a BUNDLE group share one space of identifiers (RFC 9143 §15).
+AUDIO_EXTENSIONS: tuple[ExtMap, ...] = (
+    ExtMap(1, AUDIO_LEVEL_URI),
+    ExtMap(2, ABSOLUTE_SEND_TIME_URI),
+    ExtMap(3, TRANSPORT_SEQUENCE_NUMBER_URI),
+    ExtMap(4, MID_URI),
+)
+VIDEO_EXTENSIONS: tuple[ExtMap, ...] = (
+    ExtMap(2, ABSOLUTE_SEND_TIME_URI),
+    ExtMap(3, TRANSPORT_SEQUENCE_NUMBER_URI),
+    ExtMap(4, MID_URI),
+    ExtMap(5, RID_URI),
+    ExtMap(6, REPAIRED_RID_URI),
+)
