@@ -98,8 +98,11 @@ class Nominator:
         return None if best is None else (best, best.validated_at)
 
     def _wait(self, best: CandidatePair) -> float:
-        longest = self._context.settings.nomination_wait
+        settings = self._context.settings
         # A relay's round trip says nothing of the direct path's; and it is worth more waiting.
-        if best.is_relayed or best.current_round_trip_time is None:
+        if best.is_relayed:
+            return settings.relayed_wait
+        longest = settings.nomination_wait
+        if best.current_round_trip_time is None:
             return longest
         return min(longest, _ROUND_TRIPS * best.current_round_trip_time)

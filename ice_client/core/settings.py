@@ -25,6 +25,9 @@ class Settings:
         max_remote_candidates: candidates taken from the peer, peer-reflexive ones included.
         nomination_wait: when controlling, how long after the first valid pair of a component
             better ones are waited for before the best is nominated.
+        relayed_wait: the same while the best is relayed. Longer than `rto`: the first check
+            through a NAT is lost where the other's filter is not open yet, and the direct pair
+            is valid only when it has been sent again.
         renomination: as the controlled agent take what was nominated last, not what has the
             highest priority, where the peer sends libwebrtc's NOMINATION attribute; as the
             controlling agent nominate again when a better pair turns valid, if
@@ -53,6 +56,7 @@ class Settings:
     max_pairs: int = attrs.field(default=100, validator=ge(1))
     max_remote_candidates: int = attrs.field(default=100, validator=ge(1))
     nomination_wait: float = attrs.field(default=0.2, validator=ge(0))
+    relayed_wait: float = attrs.field(default=0.8, validator=ge(0))
     renomination: bool = False
     patience: float = attrs.field(default=39.5, validator=ge(0))
     trickle_timeout: float = attrs.field(default=60.0, validator=ge(0))

@@ -23,7 +23,6 @@ from ice_client import (
     CandidateType,
     IceServer,
     LongTermCredentials,
-    Settings,
     TlsOptions,
     open_ice_agent,
 )
@@ -38,10 +37,6 @@ AT_A_TIME = 12
 """Pairs; one by one takes long, and all at once is a test of the CPU."""
 PATIENCE = 30.0
 """Seconds for a pair."""
-SETTINGS = Settings(nomination_wait=1.0)
-"""Longer than the first retransmission takes (RFC 8445 §14.3: 500 ms). A check of a symmetric
-NAT that is faster than the one which opens the other's filter is lost, and the direct pair
-valid only when it is sent again."""
 TYPES = {
     CandidateType.HOST: "host",
     CandidateType.SERVER_REFLEXIVE: "srflx",
@@ -115,7 +110,7 @@ async def live(
 ) -> None:
     """Be an agent on a host until it is over."""
     with inhabiting(net[host]):
-        options = AgentOptions(settings=SETTINGS)
+        options = AgentOptions()
         async with open_ice_agent(servers, controlling=controlling, options=options) as agent:
             task_status.started(agent)
             await over.wait()
