@@ -30,8 +30,6 @@ _DATA_CHUNKS = frozenset({_DATA, _I_DATA})
 _PLAIN_SACK_SIZE = 4 + SACK_FIELDS.size
 
 _State = AssociationState
-_TAKES_DATA = frozenset({_State.ESTABLISHED, _State.SHUTDOWN_PENDING, _State.SHUTDOWN_SENT})
-_TAKES_SACK = frozenset({_State.ESTABLISHED, _State.SHUTDOWN_PENDING, _State.SHUTDOWN_RECEIVED})
 _TAKES_MESSAGES = frozenset(
     {_State.CLOSED, _State.COOKIE_WAIT, _State.COOKIE_ECHOED, _State.ESTABLISHED}
 )
@@ -214,7 +212,7 @@ class Association:
         """Return the packets to be sent now. Hot."""
         control = self._control
         datagrams = control.datagrams
-        if control.has_work:
+        if control.has_work(now):
             packer = Packer(control.packet_size, control.write, datagrams)
             control.fill(packer, now)
             packer.close()
@@ -223,6 +221,11 @@ class Association:
             self.statistics.packets_sent += len(datagrams)
             self.statistics.bytes_sent += sum(map(len, datagrams))
         return datagrams
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `take_events` has any. Hot."""
+        return bool(self._control.events)
 
     def take_events(self) -> list[Event]:
         """Return what has happened."""
@@ -241,7 +244,7 @@ class Association:
             if length < 4 or offset + length > end:
                 raise SctpDecodeError(f"chunk of {length} bytes")
             if kind in _DATA_CHUNKS:
-                if control.state in _TAKES_DATA and control.tcb is not None:
+                if control.takes_data and control.tcb is not None:
                     inbound = control.tcb.inbound
                     if kind == _DATA:
                         inbound.on_data(packet, offset, flags, length)
@@ -263,7 +266,7 @@ class Association:
     def _on_sack(self, packet: bytes, offset: int, length: int, now: float) -> None:
         control = self._control
         tcb = control.tcb
-        if tcb is None or control.state not in _TAKES_SACK:
+        if tcb is None or not control.sends_data:
             self.statistics.ignored += 1
             return
         if length == _PLAIN_SACK_SIZE:

@@ -117,7 +117,8 @@ class DataChannels:
         association.receive(packet, now)
         while (message := association.take_message()) is not None:
             self._deliver(*message)
-        self._take_events()
+        if association.has_events or association.queue.low:
+            self._take_events()
 
     def next_deadline(self) -> float | None:
         """Return when `on_deadline` must be called, if nothing comes in between."""

@@ -19,7 +19,15 @@ class CongestionWindow:
 
     """
 
-    __slots__ = ("_idle_since", "_partial", "payload", "recovery_until", "size", "threshold")
+    __slots__ = (
+        "_idle_since",
+        "_partial",
+        "_used_up",
+        "payload",
+        "recovery_until",
+        "size",
+        "threshold",
+    )
 
     def __init__(self, settings: Settings, payload: int) -> None:
         self.payload = payload
@@ -28,20 +36,26 @@ class CongestionWindow:
         self.threshold = 1 << 40
         self.recovery_until: int | None = None
         self._partial = 0
+        self._used_up = False
         self._idle_since: float | None = None
 
-    def acknowledged(self, acked: int, flight_before: int, everything: bool) -> None:
+    def sent(self, flight: int) -> None:
+        """Note how much is in flight when nothing more is sent for now. Hot."""
+        # One packet of slack: what is sent comes in whole fragments.
+        self._used_up = flight + self.payload > self.size
+
+    def acknowledged(self, acked: int, everything: bool) -> None:
         """Grow after a SACK that advanced the cumulative TSN ack point. Hot.
 
         Args:
             acked: bytes that the SACK acknowledged for the first time.
-            flight_before: bytes in flight before it came.
             everything: whether nothing is in flight any more.
 
         """
-        # A window that was not used up was not tried, so nothing is learned of it (§7.2.1). One
-        # packet of slack: what is sent comes in whole fragments.
-        used_up = flight_before + self.payload > self.size
+        # A window that was not used up was not tried, so nothing is learned of it (§7.2.1). The
+        # RFC looks at what was in flight before this SACK; when several are read before
+        # anything is sent, all but the first would find room and teach nothing.
+        used_up = self._used_up
         if self.size <= self.threshold:
             if used_up and self.recovery_until is None:
                 # §7.2.1 counts one packet for a SACK, for peers that acknowledge every second.

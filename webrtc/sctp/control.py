@@ -24,6 +24,7 @@ from webrtc.sctp.teardown import Teardown
 _State = AssociationState
 OPENING = frozenset({_State.CLOSED, _State.COOKIE_WAIT, _State.COOKIE_ECHOED})
 _SENDS_DATA = frozenset({_State.ESTABLISHED, _State.SHUTDOWN_PENDING, _State.SHUTDOWN_RECEIVED})
+_TAKES_DATA = frozenset({_State.ESTABLISHED, _State.SHUTDOWN_PENDING, _State.SHUTDOWN_SENT})
 _MAX_PENDING = 64
 
 
@@ -37,7 +38,8 @@ class Control:
         statistics: counters.
 
     Attributes:
-        state: RFC 9260 §4's.
+        takes_data: whether data is welcome in this state.
+        sends_data: whether data is sent, and SACKs are welcome.
         is_over: closed, and not to be opened again.
         tcb: from the INIT ACK or the cookie on.
         expected: has the header of the peer's packets.
@@ -58,7 +60,8 @@ class Control:
         self.settings = settings
         self.statistics = statistics
         self.queue = queue
-        self.state = _State.CLOSED
+        self._state = _State.CLOSED
+        self.takes_data = self.sends_data = False
         self.is_over = False
         self.tcb: Tcb | None = None
         self.expected: PacketWriter | None = None
@@ -73,6 +76,17 @@ class Control:
         self.teardown = Teardown(self.rto, settings.rto_max)
         self.opening = Opening(self, random_bytes)
         self._handlers = ChunkHandlers(self)
+
+    @property
+    def state(self) -> AssociationState:
+        """Where the association is."""
+        return self._state
+
+    @state.setter
+    def state(self, state: AssociationState) -> None:
+        self._state = state
+        self.takes_data = state in _TAKES_DATA
+        self.sends_data = state in _SENDS_DATA
 
     # What arrives
 
@@ -210,10 +224,14 @@ class Control:
 
     # What goes out
 
-    @property
-    def has_work(self) -> bool:
+    def has_work(self, now: float) -> bool:
         """Whether `fill` could have something to put into packets. Hot."""
-        return self.tcb is not None or bool(self._pending)
+        if self._pending or self.teardown.is_due:
+            return True
+        tcb = self.tcb
+        return tcb is not None and (
+            tcb.inbound.sack_at <= now or tcb.outbound.has_work or tcb.reconfiguration.has_work
+        )
 
     def put(self, chunk: bytes) -> None:
         """Send a control chunk with the next packet."""
@@ -233,9 +251,9 @@ class Control:
                 packer.add(chunk)
             self._pending.clear()
         tcb = self.tcb
-        if tcb is None or self.state in OPENING:
+        if tcb is None or not (self.sends_data or self.takes_data or self.teardown.is_due):
             return
-        sends = self.state in _SENDS_DATA
+        sends = self.sends_data
         inbound = tcb.inbound
         if inbound.sack_at <= now or (
             inbound.sack_at != math.inf and sends and not self.queue.is_empty
@@ -260,12 +278,11 @@ class Control:
         """Return when the next timer runs out. Hot."""
         tcb = self.tcb
         deadline = min(self.opening.deadline, self.teardown.deadline, self.heartbeat.deadline)
-        if tcb is None or self.state in OPENING:
+        if tcb is None:
             return deadline
-        deadline = min(deadline, tcb.inbound.sack_at)
-        if self.state in _SENDS_DATA:
+        if self.sends_data:
             deadline = min(deadline, tcb.outbound.deadline, tcb.reconfiguration.deadline)
-        return deadline
+        return min(deadline, tcb.inbound.sack_at)
 
     def on_deadline(self, now: float) -> None:
         """Do what timers say."""
@@ -276,10 +293,10 @@ class Control:
             return
         if self.teardown.deadline <= now:
             self._on_teardown_timeout(now)
-        elif self.state in _SENDS_DATA and tcb.outbound.deadline <= now:
+        elif self.sends_data and tcb.outbound.deadline <= now:
             if self._count_error():
                 tcb.outbound.on_timeout(now)
-        elif self.state in _SENDS_DATA and tcb.reconfiguration.deadline <= now:
+        elif self.sends_data and tcb.reconfiguration.deadline <= now:
             if self._count_error():
                 tcb.reconfiguration.on_timeout(now)
         elif self.heartbeat.deadline <= now:

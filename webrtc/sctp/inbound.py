@@ -79,9 +79,7 @@ class Inbound:
         if self._interleaving:
             # RFC 8260 §2.2.1: once I-DATA is agreed on, DATA is a violation.
             raise ProtocolViolationError(CauseCode.PROTOCOL_VIOLATION, "DATA among I-DATA")
-        tsns = self.tsns
-        before = tsns.cumulative
-        tsn = unwrap_32(wire, before)
+        tsn = unwrap_32(wire, self.tsns.cumulative)
         if self._admit(tsn, stream_id, flags):
             payload = packet[offset + _DATA_HEADER : offset + length]
             self._data.add(tsn, flags, stream_id, ssn, ppid, payload)
@@ -157,7 +155,11 @@ class Inbound:
         tsns = self.tsns
         if flags & _IMMEDIATE:
             self._unacknowledged = _PACKETS_PER_SACK
-        if self.held >= self._settings.receive_buffer and tsn > tsns.highest and self._is_full():
+        if (
+            self.reassembly.held + self._taken >= self._settings.receive_buffer
+            and tsn > tsns.highest
+            and self._is_full()
+        ):
             self.dropped += 1
             self._unacknowledged = _PACKETS_PER_SACK
             return False

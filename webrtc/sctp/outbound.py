@@ -15,6 +15,7 @@ from webrtc.sctp.serial import MASK_16, MASK_32, unwrap_32
 from webrtc.sctp.settings import Settings
 
 _IMMEDIATE = int(DataFlag.IMMEDIATE)
+_NO_ROOM = DATA_HEADER.size + 4
 
 
 class Outbound:
@@ -51,7 +52,7 @@ class Outbound:
         self.window = CongestionWindow(settings, payload)
         self.outstanding = Outstanding(initial_tsn)
         self.peer_window = peer_window
-        self._allowed = self.window.size
+        self._released = self.window.size
         self._fast = False
         self._forward_due = False
         self._forwarded: tuple[int, float] | None = None
@@ -75,7 +76,6 @@ class Outbound:
         """Take in a SACK; return whether it acknowledged anything new. Hot."""
         outstanding, window = self.outstanding, self.window
         cumulative = unwrap_32(wire, outstanding.cumulative)
-        flight_before = outstanding.flight
         result = outstanding.acknowledge(cumulative, gaps, window.recovery_until is not None)
         if result is None:
             return False
@@ -83,25 +83,24 @@ class Outbound:
         if timed is not None and timed[0] <= cumulative:
             self._rto.measured(now - timed[1])
             self._timed = None
-        if result.advanced:
+        acked, advanced, found_lost = result
+        if advanced:
             window.advanced_to(cumulative)
-            window.acknowledged(result.size, flight_before, outstanding.flight == 0)
-        if result.lost:
+            window.acknowledged(acked, outstanding.flight == 0)
+        if found_lost:
             window.lost(outstanding.next_tsn - 1)
             self._fast = True
             self._timed = None
         self.peer_window = max(a_rwnd - outstanding.flight, 0)
-        # §6.1 D: Max.Burst, but never below the pace at which packets leave the network.
-        burst = max(self._settings.max_burst * window.payload, 2 * result.size)
-        self._allowed = min(window.size, outstanding.flight + burst)
+        self._released += acked
         if outstanding.is_empty:
             self.deadline = math.inf
             window.went_idle(now)
-        elif result.advanced:
+        elif advanced:
             self.deadline = now + self._rto.seconds
         if outstanding.advanced > cumulative:
             self._request_forward(now)
-        return result.size > 0 or result.advanced
+        return acked > 0 or advanced
 
     def on_timeout(self, now: float) -> None:
         """Take T3-rtx's expiry (§6.3.3)."""
@@ -110,26 +109,34 @@ class Outbound:
         self.window.timed_out()
         self._timed = None
         self._fast = False
-        self._allowed = self.window.size
         self._forwarded = None
         self._request_forward(now)
         self.deadline = now + self._rto.seconds
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to send, the windows permitting. Hot."""
+        return not self.queue.is_empty or self._forward_due or self.outstanding.has_lost
+
     def fill(self, packer: Packer, now: float) -> None:
         """Put what may be sent now into packets. Hot."""
+        # §6.1 D: Max.Burst, but never below the pace at which packets leave the network, which
+        # is what all SACKs since the last time have told.
+        burst = max(self._settings.max_burst * self.window.payload, 2 * self._released)
+        self._released = 0
+        if self.outstanding.is_empty:
+            self.window.resumed(now, self._rto.seconds)
+        allowed = min(self.window.size, self.outstanding.flight + burst)
         if self.outstanding.has_lost:
-            self._retransmit(packer, now)
+            self._retransmit(packer, allowed, now)
         if self._forward_due:
             self._add_forward_tsn(packer, now)
         if not self.queue.is_empty:
-            self._send_new(packer, now)
+            self._send_new(packer, allowed, now)
 
-    def _send_new(self, packer: Packer, now: float) -> None:
+    def _send_new(self, packer: Packer, allowed: int, now: float) -> None:
         outstanding, queue = self.outstanding, self.queue
-        if outstanding.is_empty:
-            self.window.resumed(now, self._rto.seconds)
-            self._allowed = min(self._allowed, self.window.size)
-        allowed, payload = self._allowed, self.window.payload
+        payload = self.window.payload
         tsn = outstanding.next_tsn
         while (flight := outstanding.flight) < allowed:
             # A window below a packet counts as none, lest it be filled with crumbs; but one
@@ -149,15 +156,18 @@ class Outbound:
                     packer.close()
                 continue
             packer.add(chunk.wire)
+            if packer.room < _NO_ROOM:
+                packer.close()
             outstanding.sent(chunk)
             self.peer_window = max(self.peer_window - chunk.size, 0)
             if self._timed is None:
                 self._timed = (tsn, now)
             tsn += 1
+        self.window.sent(outstanding.flight)
         if self.deadline == math.inf and not outstanding.is_empty:
             self.deadline = now + self._rto.seconds
 
-    def _retransmit(self, packer: Packer, now: float) -> None:
+    def _retransmit(self, packer: Packer, allowed: int, now: float) -> None:
         outstanding = self.outstanding
         for chunk in outstanding.lost_chunks():
             if self._is_given_up(chunk, now):
@@ -167,7 +177,7 @@ class Outbound:
                 packer.close()
                 # §7.2.4 step 3: one packet goes at once, whatever the window.
                 self._fast = False
-            if outstanding.flight >= self._allowed and not self._fast:
+            if outstanding.flight >= allowed and not self._fast:
                 break
             packer.add(chunk.wire)
             outstanding.resent(chunk)

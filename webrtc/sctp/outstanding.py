@@ -10,8 +10,6 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-import attrs
-
 from webrtc.sctp.send_queue import OutgoingMessage, SentChunk
 
 IN_FLIGHT, GAP_ACKED, LOST, ABANDONED, ACKED = range(5)
@@ -21,20 +19,8 @@ _MAX_SKIPS = 48
 Ranges = list[tuple[int, int]]
 
 
-@attrs.frozen(slots=True)
-class Acknowledged:
-    """What a SACK brought.
-
-    Attributes:
-        size: bytes acknowledged for the first time.
-        advanced: whether the cumulative TSN ack point moved.
-        lost: whether chunks were found lost.
-
-    """
-
-    size: int
-    advanced: bool
-    lost: bool
+Acknowledged = tuple[int, bool, bool]
+"""Bytes acknowledged for the first time; whether the cumulative TSN moved; whether some is lost."""
 
 
 class Outstanding:
@@ -121,7 +107,7 @@ class Outstanding:
         if gaps or self._gaps:
             newly, lost = self._take_gaps(gaps, advanced and in_recovery)
             acked += newly
-        return Acknowledged(acked, advanced, lost)
+        return acked, advanced, lost
 
     def expire_all(self) -> None:
         """Take everything in flight for lost: the timer ran out (§6.3.3 E3)."""

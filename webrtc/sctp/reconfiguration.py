@@ -67,6 +67,11 @@ class Reconfiguration:
         self._last_result = ReconfigResult.NOTHING_TO_DO
         self._deferred: OutgoingResetRequest | None = None
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to send, or may be. Hot."""
+        return bool(self._responses or self._wanted or self._is_due)
+
     def is_pending(self, stream_id: int) -> bool:
         """Whether a stream of ours waits for its reset."""
         request = self._request
