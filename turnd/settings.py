@@ -138,7 +138,10 @@ def core_settings(config: Config, host: HostAddresses, *, draining: bool = False
         authenticate=auth.mechanism != "none",
         authenticate_binding=auth.authenticate_binding,
         password_algorithms=tuple(_PASSWORD_ALGORITHMS[name] for name in auth.password_algorithms),
-        username_anonymity=not (auth.secrets or any(realm.secrets for realm in config.realms)),
+        # The database may be given a secret at any time, by `turnd secret add`.
+        username_anonymity=not (
+            auth.secrets or auth.user_database or any(realm.secrets for realm in config.realms)
+        ),
         oauth_server_name=(auth.oauth_server_name or config.server.realm)
         if auth.oauth_keys
         else "",

@@ -171,6 +171,7 @@ def test_listener_that_cannot_be_bound_names_the_address_and_closes_the_others()
         ('[[auth.users]]\nname = "u"\npassword = "p"\n', True),
         ('[auth]\nsecrets = ["a-shared-secret"]\n', False),
         ('[[realms]]\nname = "b.example"\nsecrets = ["a-shared-secret"]\n', False),
+        ('[auth]\nuser_database = "users.db"\n', False),
     ],
 )
 def test_names_are_not_asked_to_be_hashed_where_time_limited_ones_are_valid(
