@@ -58,10 +58,10 @@ _FROM_SERVER = frozenset(
         HandshakeType.SERVER_KEY_EXCHANGE,
         HandshakeType.CERTIFICATE_REQUEST,
         HandshakeType.SERVER_HELLO_DONE,
-        HandshakeType.NEW_SESSION_TICKET,
-        HandshakeType.CERTIFICATE_STATUS,
     }
 )
+_CHANGE_CIPHER_SPEC = b"\1"
+_VERIFY_REQUEST = bytes((HandshakeType.HELLO_VERIFY_REQUEST,))
 _CURRENT_EPOCHS = (0, 1)
 
 
@@ -115,15 +115,8 @@ class Handshake(abc.ABC):
         for record in records:
             if epoch_of(record) not in _CURRENT_EPOCHS:
                 self._statistics.unexpected += 1
-            elif epoch_of(record) or record[0] == ContentType.CHANGE_CIPHER_SPEC:
+            elif epoch_of(record) or self._admit_in_the_clear(record, now):
                 passed.append(record)
-            elif record[0] == ContentType.ALERT:
-                self._hear_alert(record, now)
-            elif record[0] == ContentType.HANDSHAKE:
-                if self._admit(record, now):
-                    passed.append(record)
-            else:
-                self._statistics.unexpected += 1
         if not passed:
             return
         if self.connection is None or self.complete or self.failure:
@@ -172,6 +165,21 @@ class Handshake(abc.ABC):
         self.timer.postpone(now)
         self._statistics.flights_resent += 1
         self._transmit(self.timer.flight)
+
+    def _admit_in_the_clear(self, record: bytes, now: float) -> bool:
+        """Tell whether a record that anybody can have sent may go to OpenSSL."""
+        content_type = record[0]
+        if content_type == ContentType.HANDSHAKE:
+            return self._admit(record, now)
+        if content_type == ContentType.ALERT:
+            self._hear_alert(record, now)
+        elif content_type == ContentType.CHANGE_CIPHER_SPEC:
+            if record[HEADER_SIZE:] == _CHANGE_CIPHER_SPEC:
+                return True
+            self._statistics.malformed += 1
+        else:
+            self._statistics.unexpected += 1
+        return False
 
     def _admit(self, record: bytes, now: float) -> bool:
         """Tell whether a handshake record in the clear may go to OpenSSL."""
@@ -281,6 +289,21 @@ class ClientHandshake(Handshake):
         self._raise_doubt(FailureReason.PROTOCOL, detail, now)
         self._restart_at = now + self._restart_delay
         self._restart_delay = min(2 * self._restart_delay, _MAX_RESTART_DELAY)
+
+    def _admit(self, record: bytes, now: float) -> bool:
+        # Once the server's first flight was whole, the rest of what it says is encrypted: we ask
+        # for no session ticket.
+        hello = self._flight_start()
+        # And one cookie is all that a server asks for.
+        is_second_request = (
+            hello is not None
+            and hello.message_sequence > 0
+            and record[HEADER_SIZE : HEADER_SIZE + 1] == _VERIFY_REQUEST
+        )
+        if hello is None or is_second_request:
+            self._statistics.unexpected += 1
+            return False
+        return super()._admit(record, now)
 
     def _flight_start(self) -> Fragment | None:
         """Return the ClientHello we are repeating; None if the server's first flight was whole."""
