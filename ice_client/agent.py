@@ -195,20 +195,25 @@ class Agent:
         self._nursery.start_soon(self._resolve, candidate, stream, self._generation)
         return True
 
-    async def restart(self) -> None:
+    async def restart(self, credentials: Credentials | None = None) -> None:
         """Begin a new generation: new credentials, candidates told anew (RFC 8445 §9).
 
         Tell the peer `local_credentials` and `local_candidates` again, and give its new ones.
         The selected pairs stay in use until the new generation has its own.
 
+        Args:
+            credentials: ours, where an offer has told them already; else random ones are made.
+
         Raises:
             AgentClosedError: the agent's block was left.
+            ValueError: username fragment or password are those in use.
 
         """
         self._check_open()
+        credentials = credentials or Credentials.generate(secrets.token_bytes)
+        self._core.restart(credentials, trio.current_time())
         self._generation += 1
         self._remote_ended = False
-        self._core.restart(Credentials.generate(secrets.token_bytes), trio.current_time())
         self._session.flush()
         await self._gatherer.restart()
 
@@ -300,6 +305,17 @@ class Agent:
         """
         await self._session.send(data, component, stream)
 
+    def send_now(self, data: bytes, component: int = 1, stream: int = 0) -> bool:
+        """Send a packet as `send` does, or drop it if that would take waiting. Runs per packet.
+
+        For callers that pace themselves, or send again what is lost, and have many packets.
+
+        Returns:
+            False if there is no pair to send on.
+
+        """
+        return self._session.send_now(data, component, stream)
+
     async def receive(self, component: int = 1, stream: int = 0) -> bytes:
         """Return the next packet of the peer's. Runs per packet.
 
@@ -308,6 +324,15 @@ class Agent:
 
         """
         return await self._session.receive(component, stream)
+
+    async def receive_many(self, component: int = 1, stream: int = 0) -> list[bytes]:
+        """Return all packets of the peer's that are here, at least one.
+
+        Raises:
+            AgentClosedError: the agent's block was left.
+
+        """
+        return await self._session.receive_many(component, stream)
 
     def _check_open(self) -> None:
         if self._session.is_closed:

@@ -24,7 +24,8 @@ MAX_PEERS = 128
 """Peer IP addresses; the core's limit on remote candidates keeps an honest agent below it."""
 WAITING_PACKETS = 8
 """For each peer, until its permission is there: checks, which are sent again anyway."""
-QUEUED_PACKETS = 64
+QUEUED_PACKETS = 512
+"""Of senders that do not wait: a window of SCTP, or a key frame."""
 SPLIT_PACKETS = 1024
 """As many as the relay itself keeps, for each family."""
 

@@ -270,6 +270,18 @@ class Session:
         traffic.packets_sent += 1
         traffic.bytes_sent += len(data)
 
+    def send_now(self, data: bytes, component: int, stream: int) -> bool:
+        """Send on the selected pair without waiting; return whether there is one."""
+        pair = None if self.is_closed else self.core.send_pair(component, stream)
+        attached = self._attached.get(pair.base) if pair else None
+        if pair is None or attached is None:
+            return False
+        attached.endpoint.send_now(data, pair.destination)
+        traffic = self._traffic_on(pair.base, pair.destination)
+        traffic.packets_sent += 1
+        traffic.bytes_sent += len(data)
+        return True
+
     async def receive(self, component: int, stream: int) -> bytes:
         """Return the next packet that is not STUN. Runs per packet.
 
@@ -277,12 +289,27 @@ class Session:
             AgentClosedError: the agent's block was left.
 
         """
+        return (await self._filled_inbox(component, stream)).packets.popleft()
+
+    async def receive_many(self, component: int, stream: int) -> list[bytes]:
+        """Return all packets that are here and not STUN, at least one.
+
+        Raises:
+            AgentClosedError: the agent's block was left.
+
+        """
+        packets = (await self._filled_inbox(component, stream)).packets
+        many = list(packets)
+        packets.clear()
+        return many
+
+    async def _filled_inbox(self, component: int, stream: int) -> _Inbox:
         inbox = self._inboxes[stream, component]
         await trio.lowlevel.checkpoint()
         while not inbox.packets:
             self._check_open()
             await inbox.wait()
-        return inbox.packets.popleft()
+        return inbox
 
     def traffic(self, base: Base, remote: Address) -> Traffic:
         """Return what was counted on a pair."""

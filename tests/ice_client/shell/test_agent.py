@@ -45,6 +45,30 @@ from tests.ice_client.shell.calls import (
 )
 
 
+async def test_packets_sent_without_waiting_are_received_together() -> None:
+    async with two_agents() as (one, other):
+        assert not one.send_now(b"\x80 nowhere to go")
+        await connect(one, other)
+        sent = [b"\x80 %d" % number for number in range(50)]
+        received: list[bytes] = []
+        with trio.fail_after(TIMEOUT):
+            assert all(one.send_now(packet) for packet in sent)
+            while len(received) < len(sent):
+                many = await other.receive_many()
+                assert many
+                received += many
+        assert received == sent
+
+
+async def test_a_restart_takes_credentials_that_were_told_already() -> None:
+    told = Credentials("told+/", "already+" * 4)
+    async with two_agents() as (one, _):
+        await one.restart(told)
+        assert one.local_credentials == told
+        with pytest.raises(ValueError, match="new credentials"):
+            await one.restart(told)
+
+
 @pytest.mark.parametrize("family", Family)
 async def test_two_agents_connect_by_host_candidates_and_talk(family: Family) -> None:
     options = AgentOptions(interfaces=attrs.evolve(LOOPBACK, families=[family]))
