@@ -39,4 +39,5 @@ class LiveMatrix:
     def watch(self, row: Row) -> None:
         """Take a row that has changed."""
         self._rows[row.label] = row
-        self._live.update(matrix(list(self._rows.values())), refresh=True)
+        width = self._live.console.width
+        self._live.update(matrix(list(self._rows.values()), width), refresh=True)

@@ -62,8 +62,47 @@ def shown_stages(rows: Iterable[Row]) -> list[StageName]:
     return [name for name in StageName if name in present]
 
 
-def matrix(rows: Sequence[Row]) -> Table:
-    """Return the table of ways to the server, each stage timed."""
+def matrix(rows: Sequence[Row], width: int) -> RenderableType:
+    """Return the table of ways to the server, each stage timed.
+
+    Args:
+        rows: the ways.
+        width: columns of the terminal; where a line a way does not fit, each way is a column.
+
+    """
+    columns = _WAY_WIDTH + _ADDRESS_WIDTH * 2 + len(shown_stages(rows)) * _STAGE_WIDTH
+    if width >= columns:
+        return _a_line_a_way(rows)
+    at_once = max((width - _STAGE_WIDTH) // _ADDRESS_WIDTH, 1)
+    slices = [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
+    return Group(*(_a_column_a_way(some) for some in slices))
+
+
+_WAY_WIDTH, _ADDRESS_WIDTH, _STAGE_WIDTH = 12, 18, 13
+
+
+def _a_column_a_way(rows: Sequence[Row]) -> Table:
+    table = Table(title="Ways to the server", title_justify="left", header_style="bold")
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        table.add_column(_way(row), justify="right", overflow="fold")
+    table.add_row("address", *(_address(row) for row in rows))
+    for name in shown_stages(rows):
+        table.add_row(name.value, *(_stage_cell(row.stage(name)) for row in rows))
+    table.add_row("relayed", *(Text(row.relayed_address or "") for row in rows))
+    return table
+
+
+def _way(row: Row) -> Text:
+    return Text(f"{row.transport.value} {row.family}", style="" if row.expected else "dim")
+
+
+def _address(row: Row) -> Text:
+    host = f"[{row.address}]" if row.family == "ipv6" else row.address
+    return Text(f"{host}:{row.port}")
+
+
+def _a_line_a_way(rows: Sequence[Row]) -> Table:
     table = Table(title="Ways to the server", title_justify="left", header_style="bold")
     table.add_column("way", no_wrap=True)
     table.add_column("address", overflow="fold")
@@ -73,9 +112,7 @@ def matrix(rows: Sequence[Row]) -> Table:
     table.add_column("relayed address", overflow="fold")
     for row in rows:
         cells = [_stage_cell(row.stage(name)) for name in names]
-        host = f"[{row.address}]" if row.family == "ipv6" else row.address
-        way = Text(f"{row.transport.value} {row.family}", style="" if row.expected else "dim")
-        table.add_row(way, Text(f"{host}:{row.port}"), *cells, Text(row.relayed_address or ""))
+        table.add_row(_way(row), _address(row), *cells, Text(row.relayed_address or ""))
     return table
 
 
@@ -90,24 +127,23 @@ def _stage_cell(stage: Stage | None) -> Text:
 def print_report(report: Report, console: Console) -> None:
     """Print all of a report."""
     console.print(f"[bold]{escape(report.tool)}[/] · {escape(report.target)} · {report.started}")
-    for renderable in _parts(report):
+    for renderable in _parts(report, console.width):
         console.print(renderable)
     console.print(_summary(report))
 
 
-def _parts(report: Report) -> Iterable[RenderableType]:
+def _parts(report: Report, width: int) -> Iterable[RenderableType]:
     if report.lookups:
         yield _lines("DNS", _dns_lines(report))
     if report.rows:
-        yield matrix(report.rows)
+        yield matrix(report.rows, width)
     if report.tls:
         yield _lines("TLS", _tls_lines(report))
     if report.nat:
         yield _lines("NAT", nat_lines(report.nat))
     if report.candidates:
         yield _lines("Local candidates", candidate_lines(report.candidates))
-    if report.quality:
-        yield quality_table(report.quality)
+    yield from quality_tables(report.quality)
     if report.peers:
         yield _lines("Peers", _peer_lines(report))
     for finding in report.findings:
@@ -173,26 +209,26 @@ def _peer_lines(report: Report) -> Iterable[str]:
         yield f"{each.kind:9} {each.peer}: {answer} {each.detail}".rstrip()
 
 
-def quality_table(results: Sequence[QualityResult]) -> Table:
-    """Return the table of qualities."""
-    table = Table(title="Quality", title_justify="left", header_style="bold")
-    for name in ("way", "path", "p50", "p95", "p99", "jitter", "loss", "reordered"):
-        table.add_column(name, justify="left" if name in {"way", "path"} else "right")
-    table.add_column("throughput", justify="right")
-    table.add_column("MTU", justify="right")
+def quality_tables(results: Iterable[QualityResult]) -> Iterable[Table]:
+    """Return a table for each way whose quality was measured."""
     for each in results:
-        for path, trips in (("relay", each.relay), ("direct", each.direct)):
-            relay = path == "relay"
-            table.add_row(
-                each.row if relay else "",
-                path,
-                *(milliseconds(v) for v in (trips.p50, trips.p95, trips.p99, trips.jitter)),
-                f"{trips.loss:.1%}",
-                str(trips.reordered),
-                rate(each.throughput_bps) if relay else "",
-                str(each.path_mtu or "–") if relay else "",
-            )
-    return table
+        table = Table(title=f"Quality, {each.row}", title_justify="left", header_style="bold")
+        table.add_column("", no_wrap=True)
+        for path in ("relay", "direct"):
+            table.add_column(path, justify="right")
+        paths = (each.relay, each.direct)
+        for name, seconds in (
+            ("round trip, p50", [trips.p50 for trips in paths]),
+            ("p95", [trips.p95 for trips in paths]),
+            ("p99", [trips.p99 for trips in paths]),
+            ("jitter", [trips.jitter for trips in paths]),
+        ):
+            table.add_row(name, *map(milliseconds, seconds))
+        table.add_row("lost", *(f"{trips.loss:.1%}" for trips in paths))
+        table.add_row("reordered", *(str(trips.reordered) for trips in paths))
+        table.add_row("throughput", rate(each.throughput_bps), "")
+        table.add_row("path MTU", str(each.path_mtu or "–"), "")
+        yield table
 
 
 def _finding(finding: Finding) -> RenderableType:
