@@ -27,7 +27,7 @@ class KeyFrameRequests:
             self._wanted_at = now + (GRACE if is_new_stream else 0.0)
 
     def satisfy(self) -> None:
-        """A key frame came."""
+        """Stop asking: one came."""
         self._wanted_at = None
         self._interval = MIN_INTERVAL
 

@@ -87,7 +87,7 @@ class NackGenerator:
             self._missing[lost] = _Missing(now, first_at)
         return True
 
-    def forget_before(self, number: int) -> None:
+    def forget_before(self, number: float) -> None:
         """Give up on everything before: it was played, or a key frame came after it."""
         for lost in [lost for lost in self._missing if lost < number]:
             del self._missing[lost]

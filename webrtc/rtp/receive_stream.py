@@ -11,16 +11,20 @@ from webrtc.rtp.codec import Codec, CodecRole
 from webrtc.rtp.errors import RtpDecodeError
 from webrtc.rtp.header_extensions import ExtensionMap
 from webrtc.rtp.jitter import AudioJitterBuffer, EncodedFrame, PlayoutClock, VideoJitterBuffer
+from webrtc.rtp.jitter.video import MAX_WAIT
 from webrtc.rtp.key_frame_requests import KeyFrameRequests
 from webrtc.rtp.nack import NackGenerator
 from webrtc.rtp.ntp import compact_ntp
 from webrtc.rtp.packet import RtpPacket
 from webrtc.rtp.payload import Depacketiser
 from webrtc.rtp.reception import ReceptionStatistics
-from webrtc.rtp.red import parse_red
+from webrtc.rtp.red import RedBlock, parse_red
 from webrtc.rtp.rtcp import SenderReport
 from webrtc.rtp.sequence import Unwrapper
 from webrtc.rtp.ulpfec import FecDecoder
+
+MAX_WAIT_WITHOUT_NACK = 0.15
+"""Seconds that a hole is waited for where only reordering or FEC can close it."""
 
 
 @attrs.frozen
@@ -68,6 +72,10 @@ class ReceiveStream:
         ssrc: of the stream.
         rid: of the simulcast layer.
         is_video: which jitter buffer it has.
+        wants_nack: NACK was negotiated.
+        prefers_fir: FIR was negotiated, and PLI was not.
+        nack: what it misses.
+        key_frames: whether it asks for one.
         malformed: packets whose RED or FEC did not parse.
 
     """
@@ -93,13 +101,20 @@ class ReceiveStream:
         self.is_video = any(
             codec.format is not None and codec.format.is_video for codec in codecs.values()
         )
+        self.wants_nack = any(codec.nack for codec in codecs.values())
         self._jitter_buffer: AudioJitterBuffer | VideoJitterBuffer
         if self.is_video:
-            self._jitter_buffer = VideoJitterBuffer(first.clock_rate, depacketisers)
+            self._jitter_buffer = VideoJitterBuffer(
+                first.clock_rate,
+                depacketisers,
+                max_wait=MAX_WAIT if self.wants_nack else MAX_WAIT_WITHOUT_NACK,
+            )
         else:
             self._jitter_buffer = AudioJitterBuffer(first.clock_rate)
         self._clock_rate = first.clock_rate
-        self.wants_nack = any(codec.nack for codec in codecs.values())
+        self.prefers_fir = not any(codec.pli for codec in codecs.values()) and any(
+            codec.fir for codec in codecs.values()
+        )
         self._statistics = ReceptionStatistics(ssrc, first.clock_rate)
         self._numbers = Unwrapper(16)
         self._timestamps = Unwrapper(32)
@@ -124,13 +139,7 @@ class ReceiveStream:
 
     def receive(self, packet: RtpPacket, now: float, *, is_retransmission: bool = False) -> None:
         """Take a packet of any role but RTX. Runs per packet."""
-        number = self._numbers.unwrap(packet.sequence_number)
-        if is_retransmission:
-            self._retransmitted += 1
-        else:
-            self._statistics.receive(number, packet.timestamp, len(packet.payload), now)
-        if self.wants_nack and not self.nack.receive(number, now):
-            self.key_frames.want(now)
+        number = self.count(packet, now, is_retransmission=is_retransmission)
         codec = self._codecs.get(packet.payload_type)
         if codec is not None and codec.role is CodecRole.RED:
             self._receive_red(packet, number, now)
@@ -141,6 +150,17 @@ class ReceiveStream:
                 self._insert_recovered(self._fec.add_media(plain), now)
         self._watch_key_frames(now)
 
+    def count(self, packet: RtpPacket, now: float, *, is_retransmission: bool = False) -> int:
+        """Count a packet without keeping it; return its unwrapped number. Runs per packet."""
+        number = self._numbers.unwrap(packet.sequence_number)
+        if is_retransmission:
+            self._retransmitted += 1
+        else:
+            self._statistics.receive(number, packet.timestamp, len(packet.payload), now)
+        if self.wants_nack and not self.nack.receive(number, now):
+            self.key_frames.want(now)
+        return number
+
     def _receive_red(self, packet: RtpPacket, number: int, now: float) -> None:
         if not packet.payload:
             self._insert(packet, number, now)
@@ -150,17 +170,7 @@ class ReceiveStream:
         except RtpDecodeError:
             self.malformed += 1
             return
-        if not self.is_video:
-            # RFC 2198 has no sequence numbers for blocks: one per packet before, the last first.
-            for age, block in enumerate(reversed(blocks[:-1]), start=1):
-                earlier = msgspec.structs.replace(
-                    packet,
-                    payload_type=block.payload_type,
-                    payload=block.payload,
-                    sequence_number=(packet.sequence_number - age) & 0xFFFF,
-                    timestamp=(packet.timestamp - block.timestamp_offset) & 0xFFFFFFFF,
-                )
-                self._insert(earlier, number - age, now)
+        self._insert_redundant(packet, number, blocks[:-1], now)
         primary = blocks[-1]
         codec = self._codecs.get(primary.payload_type)
         plain = msgspec.structs.replace(
@@ -175,6 +185,23 @@ class ReceiveStream:
         if self._fec is not None:
             protected = self._extensions.without_transit(plain)
             self._insert_recovered(self._fec.add_media(protected), now)
+
+    def _insert_redundant(
+        self, packet: RtpPacket, number: int, blocks: tuple[RedBlock, ...], now: float
+    ) -> None:
+        buffer = self._jitter_buffer
+        if not isinstance(buffer, AudioJitterBuffer):
+            return
+        timestamp = self._timestamps.peek(packet.timestamp)
+        # RFC 2198 has no sequence numbers for blocks: one per packet before, the last first.
+        for age, block in enumerate(reversed(blocks), start=1):
+            earlier = msgspec.structs.replace(
+                packet,
+                payload_type=block.payload_type,
+                payload=block.payload,
+                timestamp=(packet.timestamp - block.timestamp_offset) & 0xFFFFFFFF,
+            )
+            buffer.insert_redundant(earlier, number - age, timestamp - block.timestamp_offset, now)
 
     def _receive_fec(self, payload: bytes, now: float) -> None:
         if self._fec is None:
@@ -218,8 +245,8 @@ class ReceiveStream:
         buffer = self._jitter_buffer
         frames = buffer.take(now)
         if isinstance(buffer, VideoJitterBuffer):
-            if buffer.next_number is not None and len(self.nack):
-                self.nack.forget_before(buffer.next_number)
+            if len(self.nack):
+                self.nack.forget_before(buffer.first_useful_number)
             self._watch_key_frames(now)
             if any(frame.is_key_frame for frame in frames) and not buffer.needs_key_frame:
                 self.key_frames.satisfy()

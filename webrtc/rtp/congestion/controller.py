@@ -136,7 +136,12 @@ class CongestionController:
         if arrivals:
             self._learn(arrivals, now)
         self._loss.receive(
-            lost, len(arrivals) + lost, self._rate.bitrate_bps, self.round_trip_time, now
+            lost,
+            len(arrivals) + lost,
+            self._rate.bitrate_bps,
+            self.round_trip_time,
+            now,
+            self._throughput.bitrate_bps,
         )
         return self._retarget()
 

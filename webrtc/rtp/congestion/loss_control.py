@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from webrtc.rtp.congestion.rate_control import BETA
+
 LOW_LOSS = 0.02
 HIGH_LOSS = 0.10
 GROWTH = 1.08
@@ -36,7 +38,13 @@ class LossControl:
         self._history: deque[tuple[float, float]] = deque()
 
     def receive(
-        self, lost: int, total: int, ceiling_bps: float, round_trip_time: float, now: float
+        self,
+        lost: int,
+        total: int,
+        ceiling_bps: float,
+        round_trip_time: float,
+        now: float,
+        throughput_bps: float | None = None,
     ) -> float:
         """Take a count of packets; return the estimate.
 
@@ -47,6 +55,8 @@ class LossControl:
                 it would take long to come down when loss begins.
             round_trip_time: in seconds.
             now: monotonic seconds.
+            throughput_bps: what arrives all the same; a full queue's loss does not push the rate
+                far below what the queue lets through.
 
         """
         self._lost += lost
@@ -61,7 +71,9 @@ class LossControl:
             self._decreased_at is None
             or now - self._decreased_at >= DECREASE_INTERVAL + round_trip_time
         ):
-            self.bitrate_bps *= 1 - 0.5 * self.loss
+            decreased = (1 - 0.5 * self.loss) * self.bitrate_bps
+            floor = BETA * throughput_bps if throughput_bps is not None else 0.0
+            self.bitrate_bps = min(self.bitrate_bps, max(decreased, floor))
             self._decreased_at = now
             self.loss = 0.05  # act on each measurement once
         self.bitrate_bps = min(max(self.bitrate_bps, self._min_bps), self._max_bps)

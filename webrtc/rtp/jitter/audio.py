@@ -39,17 +39,20 @@ class AudioJitterBuffer:
 
     def insert(self, packet: RtpPacket, number: int, timestamp: int, now: float) -> None:
         """Take a packet; `number` and `timestamp` are unwrapped. Runs per packet."""
+        if packet.payload:  # the others are padding: a probe of the sender's
+            self.clock.observe(timestamp, now)
+            self.clock.adapt(now)
+            if self._next is not None and number < self._next <= number + MAX_JUMP:
+                self.late += 1
+            else:
+                self.insert_redundant(packet, number, timestamp, now)
+
+    def insert_redundant(self, packet: RtpPacket, number: int, timestamp: int, now: float) -> None:
+        """Take a copy that came inside a later packet: its arrival tells nothing of jitter."""
         if self._next is not None and abs(number - self._next) > MAX_JUMP:
             self._packets.clear()
             self._next = None
-        if not packet.payload:
-            return  # padding: a probe of the sender's
-        if number in self._packets:
-            return
-        self.clock.observe(timestamp, now)
-        self.clock.adapt(now)
-        if self._next is not None and number < self._next:
-            self.late += 1
+        if number in self._packets or (self._next is not None and number < self._next):
             return
         self._packets[number] = packet, timestamp, now
         if len(self._packets) > self._max_packets:

@@ -7,6 +7,7 @@ What is held is bounded in packets and bytes, not in frames, so that a large key
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import attrs
@@ -25,6 +26,8 @@ MAX_PADDING = 1024
 MAX_WAIT = 1.0
 """Seconds that a hole is waited for before a key frame is asked for: several retransmissions."""
 MAX_DELAY = 2.0
+KEY_FRAME_HEAD = 8
+"""Packets."""
 
 
 @attrs.define(slots=True)
@@ -41,6 +44,8 @@ class _Partial:
     end: int | None = None
     is_key: bool = False
     last_seen: float = 0.0
+    picture_id: int | None = None
+    picture_id_mask: int = 0
 
     def add(self, packet: RtpPacket, number: int, info: PayloadInfo, now: float) -> None:
         """Take a packet. Runs per packet."""
@@ -53,6 +58,7 @@ class _Partial:
             self.end = number
         if info.starts_frame and (self.start is None or number < self.start):
             self.start = number
+            self.picture_id, self.picture_id_mask = info.picture_id, info.picture_id_mask
         if info.is_key_frame:
             self.is_key = True
 
@@ -63,6 +69,15 @@ class _Partial:
         Packets before the lowest may be missing: whoever asks knows what comes before.
         """
         return self.end is not None and len(self.packets) == self.end - self.lowest + 1
+
+    def follows_picture(self, before: int | None) -> bool:
+        """Whether it is the picture after that one: then what is missing between was no picture.
+
+        So a lost FEC packet, which has a sequence number of the media's, is no hole.
+        """
+        if before is None or self.picture_id is None or self.start != self.lowest:
+            return False
+        return (self.picture_id - before) & self.picture_id_mask == 1
 
     @property
     def is_decodable(self) -> bool:
@@ -114,6 +129,7 @@ class VideoJitterBuffer:
         self._count = 0
         self._size_bytes = 0
         self._dropped_before = 0
+        self._picture_id: int | None = None
         self.late = 0
         self.malformed = 0
         self.dropped = 0
@@ -128,9 +144,16 @@ class VideoJitterBuffer:
         return self._size_bytes
 
     @property
-    def next_number(self) -> int | None:
-        """The unwrapped sequence number before which nothing is waited for."""
-        return self._next
+    def first_useful_number(self) -> float:
+        """The unwrapped sequence number before which nothing is waited for; infinite for all.
+
+        While a key frame is needed, only what may belong to one is worth sending again.
+        """
+        if not self.needs_key_frame:
+            return self._next if self._next is not None else 0
+        keys = [frame.lowest for frame in self._frames.values() if frame.is_key]
+        # A packet or two before the first that came of it may be its own beginning.
+        return min(keys) - KEY_FRAME_HEAD if keys else math.inf
 
     def insert(self, packet: RtpPacket, number: int, timestamp: int, now: float) -> None:
         """Take a packet; `number` and `timestamp` are unwrapped. Runs per packet."""
@@ -191,6 +214,9 @@ class VideoJitterBuffer:
             self._padding.discard(self._next)
             self._next += 1
 
+    def _follows(self, frame: _Partial) -> bool:
+        return frame.lowest == self._next or frame.follows_picture(self._picture_id)
+
     def next_deadline(self) -> float | None:
         """Return when to give up on a hole."""
         if not self._frames or self.needs_key_frame:
@@ -203,7 +229,7 @@ class VideoJitterBuffer:
         while self._frames:
             self._skip_padding()
             oldest = self._frames[min(self._frames)]
-            if not self.needs_key_frame and oldest.lowest == self._next and oldest.is_whole:
+            if not self.needs_key_frame and oldest.is_whole and self._follows(oldest):
                 self._give(oldest, frames)
                 continue
             if self._skip_to_key_frame(now):
@@ -224,6 +250,7 @@ class VideoJitterBuffer:
                 return False  # the hole may yet close in time
             self._forget(earlier=timestamp)
             self._next = frame.lowest
+            self._picture_id = None
             self.needs_key_frame = False
             return True
         if self.needs_key_frame:
@@ -260,6 +287,7 @@ class VideoJitterBuffer:
     def _give(self, frame: _Partial, frames: list[EncodedFrame]) -> None:
         self._remove(frame)
         self._next = frame.lowest + len(frame.packets)
+        self._picture_id = frame.picture_id
         if self._padding:
             self._padding = {number for number in self._padding if number >= self._next}
         depacketiser = self._depacketisers[frame.payload_type]

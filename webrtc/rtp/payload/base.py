@@ -18,11 +18,15 @@ class PayloadInfo(msgspec.Struct, frozen=True, gc=False):
             only the marker of the packet before does.
         is_key_frame: part of a frame that can be decoded alone; in some formats only said by its
             first payload.
+        picture_id: counts frames, where the format does; None without.
+        picture_id_mask: what it wraps at.
 
     """
 
     starts_frame: bool = False
     is_key_frame: bool = False
+    picture_id: int | None = None
+    picture_id_mask: int = 0
 
 
 class Packetiser(Protocol):

@@ -27,6 +27,7 @@ class Vp8Descriptor:
         partition: PID.
         is_non_reference: N: may be dropped without harm.
         picture_id: 7 or 15 bits.
+        picture_id_mask: says which.
         tl0_picture_index: of temporal layer 0, 8 bits.
         temporal_layer: TID.
         is_synchronised: Y.
@@ -44,6 +45,7 @@ class Vp8Descriptor:
     is_synchronised: bool = False
     key_index: int | None = None
     size: int = 1
+    picture_id_mask: int = 0
 
     @classmethod
     def parse(cls, payload: bytes) -> Vp8Descriptor:
@@ -62,12 +64,15 @@ class Vp8Descriptor:
             flags = payload[1]
             offset = 2
         picture_id = tl0 = layer = key_index = None
+        mask = 0
         is_synchronised = False
         if flags & _HAS_PICTURE_ID:
             picture_id = payload[offset] & 0x7F
+            mask = 0x7F
             if payload[offset] & _LONG_PICTURE_ID:
                 offset += 1
                 picture_id = picture_id << 8 | payload[offset]
+                mask = PICTURE_ID_MASK
             offset += 1
         if flags & _HAS_TL0PICIDX:
             tl0 = payload[offset]
@@ -89,6 +94,7 @@ class Vp8Descriptor:
             is_synchronised,
             key_index,
             offset,
+            mask,
         )
 
 
@@ -127,7 +133,10 @@ class Vp8Depacketiser:
         if len(payload) <= descriptor.size:
             raise RtpDecodeError("VP8 payload without data")
         return PayloadInfo(
-            starts_frame=True, is_key_frame=not payload[descriptor.size] & _INTER_FRAME
+            starts_frame=True,
+            is_key_frame=not payload[descriptor.size] & _INTER_FRAME,
+            picture_id=descriptor.picture_id,
+            picture_id_mask=descriptor.picture_id_mask,
         )
 
     def assemble(self, payloads: Sequence[bytes]) -> bytes:

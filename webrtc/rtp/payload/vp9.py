@@ -26,6 +26,7 @@ class Vp9Descriptor:
         ends_frame: E, of a layer frame.
         is_inter_predicted: P: depends on earlier pictures.
         picture_id: 7 or 15 bits.
+        picture_id_mask: says which.
         temporal_layer: TID.
         spatial_layer: SID; 0 without layers.
         resolutions: width and height of each spatial layer, where the payload describes them.
@@ -41,6 +42,7 @@ class Vp9Descriptor:
     spatial_layer: int = 0
     resolutions: tuple[tuple[int, int], ...] = ()
     size: int = 1
+    picture_id_mask: int = 0
 
     @classmethod
     def parse(cls, payload: bytes) -> Vp9Descriptor:
@@ -55,11 +57,14 @@ class Vp9Descriptor:
         first = payload[0]
         offset = 1
         picture_id = None
+        mask = 0
         if first & _PICTURE_ID:
             picture_id = payload[offset] & 0x7F
+            mask = 0x7F
             if payload[offset] & _LONG_PICTURE_ID:
                 offset += 1
                 picture_id = picture_id << 8 | payload[offset]
+                mask = PICTURE_ID_MASK
             offset += 1
         temporal = spatial = 0
         if first & _LAYERS:
@@ -88,6 +93,7 @@ class Vp9Descriptor:
             spatial,
             resolutions,
             offset,
+            mask,
         )
 
     @staticmethod
@@ -151,7 +157,10 @@ class Vp9Depacketiser:
         descriptor = Vp9Descriptor.parse(payload)
         starts = descriptor.begins_frame and not descriptor.spatial_layer
         return PayloadInfo(
-            starts_frame=starts, is_key_frame=starts and not descriptor.is_inter_predicted
+            starts_frame=starts,
+            is_key_frame=starts and not descriptor.is_inter_predicted,
+            picture_id=descriptor.picture_id,
+            picture_id_mask=descriptor.picture_id_mask,
         )
 
     def assemble(self, payloads: Sequence[bytes]) -> bytes:

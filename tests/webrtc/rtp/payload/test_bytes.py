@@ -14,12 +14,12 @@ from webrtc.rtp.payload.whole import TelephoneEvent, WholePacketiser, opus_sampl
     ("payload", "descriptor"),
     [
         # RFC 7741 §4.6's examples: a key frame's first packet, with and without a picture ID.
-        ("90 80 11 00", Vp8Descriptor(True, 0, picture_id=17, size=3)),
+        ("90 80 11 00", Vp8Descriptor(True, 0, picture_id=17, size=3, picture_id_mask=127)),
         ("10 00", Vp8Descriptor(True, 0)),
         # A picture ID of 15 bits: 4711.
-        ("90 80 92 67 00", Vp8Descriptor(True, 0, picture_id=4711, size=4)),
+        ("90 80 92 67 00", Vp8Descriptor(True, 0, picture_id=4711, size=4, picture_id_mask=32767)),
         # Everything: N, TL0PICIDX 7, TID 2 with Y, KEYIDX 3, partition 1.
-        ("b1 f0 05 07 a3 00", Vp8Descriptor(True, 1, True, 5, 7, 2, True, 3, 5)),
+        ("b1 f0 05 07 a3 00", Vp8Descriptor(True, 1, True, 5, 7, 2, True, 3, 5, 127)),
         ("80 10 1f", Vp8Descriptor(False, 0, key_index=31, size=3)),
     ],
 )
@@ -50,15 +50,18 @@ def test_vp8_descriptors_cut_short_are_refused(payload: str) -> None:
 @pytest.mark.parametrize(
     ("payload", "descriptor"),
     [
-        ("8c 05", Vp9Descriptor(True, True, False, 5, size=2)),
+        ("8c 05", Vp9Descriptor(True, True, False, 5, size=2, picture_id_mask=127)),
         # Layers in non-flexible mode carry TL0PICIDX: TID 1, SID 2.
-        ("a8 81 02 24 09", Vp9Descriptor(True, False, False, 258, 1, 2, size=5)),
+        (
+            "a8 81 02 24 09",
+            Vp9Descriptor(True, False, False, 258, 1, 2, size=5, picture_id_mask=32767),
+        ),
         # Flexible mode: no TL0PICIDX; two references.
-        ("f4 01 20 03 02", Vp9Descriptor(False, True, True, 1, 1, 0, size=5)),
+        ("f4 01 20 03 02", Vp9Descriptor(False, True, True, 1, 1, 0, size=5, picture_id_mask=127)),
         # A scalability structure: one layer of 320x240, a group of one picture, one reference.
         (
             "8a 01 18 0140 00f0 01 04 01",
-            Vp9Descriptor(True, False, False, 1, 0, 0, ((320, 240),), 10),
+            Vp9Descriptor(True, False, False, 1, 0, 0, ((320, 240),), 10, 127),
         ),
     ],
 )
