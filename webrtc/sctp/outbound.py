@@ -50,7 +50,7 @@ class Outbound:
         self.queue = queue
         payload = settings.packet_size - COMMON_HEADER_SIZE - DATA_HEADER.size
         self.window = CongestionWindow(settings, payload)
-        self.outstanding = Outstanding(initial_tsn)
+        self.outstanding = Outstanding(initial_tsn, payload)
         self.peer_window = peer_window
         self._released = self.window.size
         self._fast = False
@@ -120,6 +120,8 @@ class Outbound:
 
     def fill(self, packer: Packer, now: float) -> None:
         """Put what may be sent now into packets. Hot."""
+        if not self.has_work:
+            return
         # §6.1 D: Max.Burst, but never below the pace at which packets leave the network, which
         # is what all SACKs since the last time have told.
         burst = max(self._settings.max_burst * self.window.payload, 2 * self._released)

@@ -28,6 +28,7 @@ class Outstanding:
 
     Args:
         initial_tsn: of the first chunk.
+        payload: user data that fits one packet.
 
     Attributes:
         cumulative: the last TSN that the peer has acknowledged with all before.
@@ -36,7 +37,8 @@ class Outstanding:
 
     """
 
-    def __init__(self, initial_tsn: int) -> None:
+    def __init__(self, initial_tsn: int, payload: int) -> None:
+        self._payload = payload
         self.cumulative = self.advanced = initial_tsn - 1
         self.flight = 0
         self._chunks: deque[SentChunk] = deque()
@@ -185,7 +187,8 @@ class Outstanding:
         self._gaps = gaps
         acked = 0
         newest = base
-        for start, end in _subtract(gaps, before):
+        news = _subtract(gaps, before)
+        for start, end in news:
             for tsn in range(start, end + 1):
                 chunk = chunks[tsn - base - 1]
                 if chunk.state == IN_FLIGHT:
@@ -201,11 +204,17 @@ class Outstanding:
                 if chunk.state == GAP_ACKED:
                     chunk.state = IN_FLIGHT
                     self.flight += chunk.size
-        return acked, self._count_misses(last if count_all else newest)
+        first_news = news[0][0] if news else base
+        return acked, self._count_misses(last if count_all else newest, first_news, acked)
 
-    def _count_misses(self, newest: int) -> bool:
-        """Count a miss for what is in no block below `newest` (§7.2.4)."""
+    def _count_misses(self, newest: int, first_news: int, acked: int) -> bool:
+        """Count misses for what is in no block below `newest` (§7.2.4).
+
+        The RFC counts SACKs, taking it that after a loss each tells of one packet. One that
+        answers packets read together tells of several, and counts for as many as its news fill.
+        """
         lost = False
+        weight = max(acked // self._payload, 1)
         base = self.cumulative
         chunks = self._chunks
         start = base + 1
@@ -213,7 +222,7 @@ class Outstanding:
             for tsn in range(start, min(gap_start, newest)):
                 chunk = chunks[tsn - base - 1]
                 if chunk.state == IN_FLIGHT and chunk.evidence_from < newest:
-                    chunk.misses += 1
+                    chunk.misses += weight if tsn < first_news else 1
                     if chunk.misses >= MISSES_BEFORE_RETRANSMIT:
                         self._lose(chunk)
                         lost = True

@@ -1,0 +1,559 @@
+"""Data on its way: SACKs and their delay, retransmission, windows (RFC 9260 §6, §7)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.webrtc.sctp.network import Link, Network, association_pair
+from tests.webrtc.sctp.test_opening import open_both
+from webrtc.sctp import (
+    Association,
+    AssociationState,
+    Closed,
+    CloseReason,
+    Reliability,
+    SctpStateError,
+    Settings,
+)
+from webrtc.sctp.chunks import Data, IData, Sack, decode_chunk
+from webrtc.sctp.congestion import CongestionWindow
+from webrtc.sctp.outstanding import _subtract
+from webrtc.sctp.packet import decode_packet
+from webrtc.sctp.received_tsns import ReceivedTsns
+from webrtc.sctp.rto import RetransmissionTimeout
+
+PLAIN = Settings(interleaving=False, zero_checksum=False)
+
+
+def opened(
+    link: Link | None = None, *settings: Settings, seed: int = 0
+) -> tuple[Network, Association, Association]:
+    network, first, second = association_pair(seed, link, *(settings or (PLAIN,)))
+    open_both(network)
+    network.settle()
+    network.sent.clear()
+    return network, first, second
+
+
+def sent_by(network: Network, sender: int, kind: type) -> list[object]:
+    chunks = [
+        decode_chunk(chunk)
+        for who, packet in network.sent
+        if who == sender
+        for chunk in decode_packet(packet, zero_is_valid=True).chunks
+    ]
+    return [chunk for chunk in chunks if isinstance(chunk, kind)]
+
+
+def drop_once(*wanted: int) -> Callable[[int, bytes], bool]:
+    """Drop the packets with these indices among those with data from the first end, once each."""
+    seen = 0
+
+    def drop(sender: int, packet: bytes) -> bool:
+        nonlocal seen
+        types = {chunk.type for chunk in decode_packet(packet, zero_is_valid=True).chunks}
+        if sender != 0 or not types & {0, 64}:
+            return False
+        seen += 1
+        return seen - 1 in wanted
+
+    return drop
+
+
+def received(association: Association, now: float) -> list[bytes]:
+    messages = []
+    while (message := association.take_message()) is not None:
+        messages.append(message[2])
+        association.free(len(message[2]), now)
+    return messages
+
+
+# Fragments
+
+
+@pytest.mark.parametrize("interleaving", [False, True])
+@pytest.mark.parametrize("size", [1, 1132, 1133, 1128, 1129, 4000, 262144])
+def test_a_message_of_any_size_arrives_whole(size: int, interleaving: bool) -> None:
+    settings = Settings(interleaving=interleaving)
+    network, first, second = opened(None, settings)
+    message = random.Random(size).randbytes(size)
+    first.send(3, 99, message, now=network.now)
+    network.run(
+        lambda: bool(second._control.tcb and second._control.tcb.inbound.reassembly.messages)
+    )
+    assert second.take_message() == (3, 99, message)
+
+
+@pytest.mark.parametrize("mtu", [576, 1200, 1500, 9000])
+def test_no_packet_is_larger_than_the_path_takes(mtu: int) -> None:
+    settings = Settings(path_mtu=mtu)
+    network, first, second = opened(Link(max_size=mtu - 37, loss=0.1, jitter=0.05), settings)
+    for index in range(30):
+        first.send(index % 4, 53, bytes(index * index * 20 + 1), now=network.now)
+        second.send(index % 4, 53, bytes(index + 1), now=network.now)
+    count = 0
+
+    def done() -> bool:
+        nonlocal count
+        count += len(received(first, network.now)) + len(received(second, network.now))
+        return count == 60
+
+    network.run(done)
+    largest = max(len(packet) for _, packet in network.sent)
+    assert mtu - 37 - 100 < largest <= mtu - 37
+
+
+def test_small_messages_share_a_packet() -> None:
+    network, first, _ = opened()
+    for _ in range(10):
+        first.send(0, 53, b"small", now=network.now)
+    network.flush()
+    assert len(network.sent) == 1
+
+
+# SACKs
+
+
+def test_every_second_packet_is_acknowledged_at_once_and_a_single_one_soon() -> None:
+    network, first, second = opened(Link(delay=0.001))
+    network.drop = lambda sender, _packet: sender == 1
+    first.send(0, 53, bytes(1132), now=network.now)
+    first.send(0, 53, bytes(1132), now=network.now)
+    first.send(0, 53, bytes(1132), now=network.now)
+    packets = first.take_datagrams(network.now)
+    assert len(packets) == 3
+    second.receive(packets[0], network.now)
+    assert second.take_datagrams(network.now) == []
+    assert second.next_deadline() == network.now + PLAIN.sack_delay
+    second.receive(packets[1], network.now)
+    assert len(second.take_datagrams(network.now)) == 1
+
+
+def test_the_last_message_of_a_burst_asks_for_its_sack_and_gets_it_without_delay() -> None:
+    network, first, second = opened(Link(delay=0.001))
+    first.send(0, 53, b"question", now=network.now)
+    network.flush()
+    (data,) = sent_by(network, 0, Data)
+    assert isinstance(data, Data)
+    assert data.flags & 8
+    (packet,) = [packet for sender, packet in network.sent if sender == 0]
+    second.receive(packet, network.now)
+    assert len(second.take_datagrams(network.now)) == 1
+
+
+def test_a_reply_carries_the_sack() -> None:
+    network, first, second = opened()
+    first.send(0, 53, b"question", now=network.now)
+    (packet,) = first.take_datagrams(network.now)
+    second.receive(packet, network.now)
+    second.send(0, 53, b"answer", now=network.now)
+    (answer,) = second.take_datagrams(network.now)
+    assert [chunk.type for chunk in decode_packet(answer).chunks] == [3, 0]
+
+
+def test_small_messages_back_and_forth_take_a_round_trip_each() -> None:
+    network, first, second = opened(Link(delay=0.01))
+    began = network.now
+    for index in range(20):
+        ends = (first, second) if index % 2 == 0 else (second, first)
+        ends[0].send(0, 53, bytes(10), now=network.now)
+        network.run(lambda: bool(received(ends[1], network.now)))  # noqa: B023
+    assert network.now - began == pytest.approx(20 * 0.01)
+
+
+def test_gaps_and_duplicates_are_reported() -> None:
+    network, first, second = opened()
+    for _ in range(4):
+        first.send(0, 53, bytes(1132), now=network.now)
+    packets = first.take_datagrams(network.now)
+    for index in (0, 2, 2, 3):
+        second.receive(packets[index], network.now)
+    (answer,) = second.take_datagrams(network.now)
+    (chunk,) = decode_packet(answer).chunks
+    sack = decode_chunk(chunk)
+    assert isinstance(sack, Sack)
+    assert sack.gaps == ((2, 3),)
+    assert sack.duplicates == ((sack.cumulative_tsn + 2) & 0xFFFFFFFF,)
+
+
+# Loss
+
+
+def test_three_missing_reports_bring_a_fast_retransmission() -> None:
+    network, first, second = opened(Link(delay=0.05))
+    network.drop = drop_once(1)
+    for _ in range(8):
+        first.send(0, 53, bytes(1132), now=network.now)
+    began = network.now
+    count = 0
+
+    def done() -> bool:
+        nonlocal count
+        count += len(received(second, network.now))
+        return count == 8
+
+    network.run(done)
+    # There, a SACK back, there again.
+    assert network.now - began == pytest.approx(0.15, abs=0.01)
+    assert network.now - began < PLAIN.rto_min
+
+
+def test_a_retransmission_that_is_lost_too_is_noticed_before_the_timer() -> None:
+    network, first, second = opened(Link(delay=0.05))
+    network.drop = drop_once(1, 10)
+    began = network.now
+    count = sent = 0
+
+    def done() -> bool:
+        nonlocal count, sent
+        while first.buffered < 3000 and sent < 60:
+            first.send(0, 53, bytes(1132), now=network.now)
+            sent += 1
+        count += len(received(second, network.now))
+        return count == 60
+
+    network.run(done)
+    tcb = first._control.tcb
+    assert tcb is not None
+    assert tcb.outbound.retransmitted == 2
+    assert network.now - began < 2.0
+    assert first._control.rto.seconds < 0.5
+
+
+def test_a_lost_last_packet_costs_a_timeout_below_a_second() -> None:
+    network, first, second = opened(Link(delay=0.02))
+    network.drop = drop_once(0)
+    first.send(0, 53, b"only", now=network.now)
+    began = network.now
+    network.run(lambda: bool(received(second, network.now)))
+    assert network.now - began < 0.6
+
+
+def test_timeouts_double_up_to_the_maximum_and_end_the_association() -> None:
+    network, first, _ = opened(Link(delay=0.02), Settings(max_retransmits=6, rto_max=4.0))
+    network.drop = lambda _sender, _packet: True
+    first.send(0, 53, b"x", now=network.now)
+    network.flush()
+    rto = first._control.rto.seconds
+    times: list[float] = []
+    last = network.now
+    while not first.is_over:
+        before = len(sent_by(network, 0, IData))
+        network.step(network.now + 1000)
+        if len(sent_by(network, 0, IData)) > before:
+            times.append(network.now - last)
+            last = network.now
+    assert times == pytest.approx([min(rto * 2**n, 4.0) for n in range(6)])
+    event = first.take_events()[-1]
+    assert isinstance(event, Closed)
+    assert event.reason is CloseReason.NO_ANSWER
+
+
+def test_rto_follows_the_rfcs_formula_with_a_spread_for_delayed_sacks() -> None:
+    rto = RetransmissionTimeout(Settings(rto_min=0.01, rto_spread=0.0))
+    rto.measured(0.1)
+    assert rto.seconds == pytest.approx(0.1 + 4 * 0.05)
+    rto.measured(0.2)
+    variation = 0.75 * 0.05 + 0.25 * 0.1
+    assert rto.seconds == pytest.approx(0.1 * 7 / 8 + 0.2 / 8 + 4 * variation)
+    rto.back_off()
+    assert rto.seconds == pytest.approx(2 * (0.1125 + 4 * variation))
+    spread = RetransmissionTimeout(Settings())
+    for _ in range(50):
+        spread.measured(0.02)
+    assert spread.seconds == pytest.approx(0.25)
+
+
+# Windows
+
+
+def test_congestion_window_grows_and_shrinks_as_the_rfc_says() -> None:
+    window = CongestionWindow(Settings(initial_window=4), 1000)
+    assert window.size == 4000
+    window.acknowledged(2000, everything=False)
+    assert window.size == 4000, "it was not used up"
+    window.sent(4000)
+    window.acknowledged(2000, everything=False)
+    assert window.size == 6000
+    window.sent(6000)
+    window.acknowledged(6000, everything=False)
+    assert window.size == 10_000, "four packets at most for one SACK"
+    window.lost(highest_outstanding=77)
+    window.lost(highest_outstanding=99)
+    assert (window.size, window.threshold) == (5000, 5000), "once per window"
+    window.sent(5000)
+    window.acknowledged(1000, everything=False)
+    assert window.size == 5000, "not while it recovers"
+    window.advanced_to(77)
+    window.threshold = 4000
+    window.acknowledged(5000, everything=False)
+    assert window.size == 6000, "one packet for a window's worth"
+    window.timed_out()
+    assert (window.size, window.threshold) == (1000, 4000)
+
+
+def test_an_idle_window_is_not_trusted() -> None:
+    window = CongestionWindow(Settings(), 1000)
+    window.size = 64_000
+    window.went_idle(0.0)
+    window.resumed(2.5, rto=1.0)
+    assert window.size == 16_000
+    window.went_idle(10.0)
+    window.resumed(1000.0, rto=1.0)
+    assert window.size == 4000
+
+
+def test_no_more_than_the_window_is_ever_in_flight() -> None:
+    network, first, second = opened(Link(delay=0.05, loss=0.02), seed=5)
+    tcb = first._control.tcb
+    assert tcb is not None
+    count = sent = 0
+
+    def done() -> bool:
+        nonlocal count, sent
+        while first.buffered < 50_000 and sent < 1000:
+            first.send(0, 53, bytes(1000), now=network.now)
+            sent += 1
+        window = tcb.outbound.window
+        flight = sum(c.size for c in tcb.outbound.outstanding._chunks if c.state == 0)
+        assert tcb.outbound.outstanding.flight == flight
+        count += len(received(second, network.now))
+        network.flush()
+        assert flight <= max(window.size, peak[0]) + window.payload
+        peak[0] = max(tcb.outbound.outstanding.flight, 0)
+        return count == 1000
+
+    peak = [0]
+    network.run(done)
+
+
+def test_a_bottleneck_is_filled_and_shared_memory_stays_bounded() -> None:
+    link = Link(delay=0.02, bytes_per_second=250_000, queue_bytes=30_000)
+    network, first, second = opened(link)
+    count = sent = 0
+    began = network.now
+
+    def done() -> bool:
+        nonlocal count, sent
+        while first.buffered < 100_000 and sent < 2000:
+            first.send(0, 53, bytes(1000), now=network.now)
+            sent += 1
+        count += len(received(second, network.now))
+        return count == 2000
+
+    network.run(done)
+    rate = 2_000_000 / (network.now - began)
+    assert rate > 0.8 * 250_000
+
+
+def test_a_reader_that_stops_stops_the_sender_and_sets_it_going_again() -> None:
+    settings = Settings(receive_buffer=100_000, max_message_size=50_000)
+    network, first, second = opened(Link(delay=0.01), settings)
+    for _ in range(400):
+        first.send(0, 53, bytes(1000), now=network.now)
+    network.run_for(20.0)
+    assert first.state is AssociationState.ESTABLISHED
+    tcb = second._control.tcb
+    assert tcb is not None
+    assert 99_000 < tcb.inbound.held < 102_500
+    assert first.buffered > 250_000
+    probes = len(network.sent)
+    network.run_for(60.0)
+    assert len(network.sent) - probes < 60
+    began = network.now
+    count = 0
+
+    def done() -> bool:
+        nonlocal count
+        count += len(received(second, network.now))
+        return count == 400
+
+    network.run(done)
+    assert network.now - began < 9.0
+    assert tcb.inbound.held == 0
+
+
+def test_fragments_that_fill_the_buffer_end_the_association() -> None:
+    settings = Settings(receive_buffer=60_000, max_message_size=50_000, interleaving=True)
+    network, first, second = opened(None, Settings(), settings)
+    for stream_id in range(10):
+        first.send(stream_id, 53, bytes(49_000), now=network.now)
+    network.run(lambda: second.is_over)
+    event = second.take_events()[-1]
+    assert isinstance(event, Closed)
+    assert (event.reason, event.cause_code) == (CloseReason.PROTOCOL_VIOLATION, 4)
+
+
+def test_a_message_longer_than_allowed_ends_the_association() -> None:
+    small = Settings(max_message_size=10_000)
+    network, first, second = opened(None, Settings(), small)
+    first.send(0, 53, bytes(20_000), now=network.now)
+    network.run(lambda: first.is_over and second.is_over)
+    assert second.take_message() is None
+
+
+# Order and fairness
+
+
+def test_unordered_messages_do_not_wait_for_lost_ones() -> None:
+    network, first, second = opened(Link(delay=0.01))
+    network.drop = drop_once(0)
+    for index in range(4):
+        first.send(0, 53, bytes([index]) * 1132, ordered=False, now=network.now)
+    first.send(1, 53, b"other stream", now=network.now)
+    order: list[int] = []
+
+    def done() -> bool:
+        order.extend(message[0] for message in received(second, network.now))
+        return len(order) == 5
+
+    network.run(done)
+    assert order == [ord("o"), 1, 2, 3, 0]
+
+
+def test_ordered_messages_wait() -> None:
+    network, first, second = opened(Link(delay=0.01))
+    network.drop = drop_once(0)
+    for index in range(4):
+        first.send(0, 53, bytes([index]) * 1132, now=network.now)
+    order: list[int] = []
+
+    def done() -> bool:
+        order.extend(message[0] for message in received(second, network.now))
+        return len(order) == 4
+
+    network.run(done)
+    assert order == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("interleaving", [False, True])
+def test_streams_share_by_weight(interleaving: bool) -> None:
+    network, first, second = opened(None, Settings(interleaving=interleaving))
+    first.queue.set_weight(1, 512)
+    for index in range(300):
+        for stream_id in (0, 1):
+            first.send(stream_id, 53, bytes([index % 256]) * 1000, now=network.now)
+    streams: list[int] = []
+
+    def done() -> bool:
+        while (message := second.take_message()) is not None:
+            streams.append(message[0])
+            second.free(len(message[2]), network.now)
+        return len(streams) == 600
+
+    network.run(done)
+    first_half = streams[:300]
+    assert first_half.count(1) == pytest.approx(200, abs=4)
+
+
+@pytest.mark.parametrize(("interleaving", "is_held_up"), [(True, False), (False, True)])
+def test_a_long_message_holds_up_others_only_without_interleaving(
+    interleaving: bool, is_held_up: bool
+) -> None:
+    network, first, second = opened(Link(delay=0.01), Settings(interleaving=interleaving))
+    first.send(0, 53, bytes(250_000), now=network.now)
+    network.flush()
+    first.send(1, 53, b"urgent", now=network.now)
+    streams: list[int] = []
+
+    def done() -> bool:
+        while (message := second.take_message()) is not None:
+            streams.append(message[0])
+        return len(streams) == 2
+
+    network.run(done)
+    assert (streams == [0, 1]) is is_held_up
+
+
+def test_a_channel_with_many_small_messages_does_not_starve_beside_large_ones() -> None:
+    network, first, second = opened(None, PLAIN)
+    for _ in range(20):
+        first.send(0, 53, bytes(60_000), now=network.now)
+    for _ in range(200):
+        first.send(1, 53, bytes(100), now=network.now)
+    order: list[int] = []
+
+    def done() -> bool:
+        while (message := second.take_message()) is not None:
+            order.append(message[0])
+            second.free(len(message[2]), network.now)
+        return len(order) == 220
+
+    network.run(done)
+    assert order.index(0) < 210
+    assert order[:205].count(1) > 190
+
+
+# What is refused
+
+
+def test_sending_needs_a_living_association_a_stream_and_a_byte() -> None:
+    network, first, _ = opened(None, Settings())
+    with pytest.raises(Exception, match="empty"):
+        first.send(0, 53, b"", now=network.now)
+    with pytest.raises(SctpStateError):
+        first.send(65535, 53, b"x", now=network.now)
+    first.abort()
+    with pytest.raises(SctpStateError):
+        first.send(0, 53, b"x", now=network.now)
+    with pytest.raises(SctpStateError):
+        first.connect(network.now)
+
+
+@pytest.mark.parametrize("values", [{"max_retransmits": -1}, {"lifetime": -0.1}], ids=str)
+def test_a_reliability_below_zero_is_refused(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="below zero"):
+        Reliability(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"path_mtu": 500}, {"receive_buffer": 1000}, {"sack_delay": 0.6}, {"max_burst": 0}],
+    ids=str,
+)
+def test_settings_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        Settings(**values)
+
+
+# Models
+
+
+@given(st.lists(st.integers(1, 40), max_size=60), st.lists(st.integers(0, 45), max_size=3))
+def test_received_tsns_are_a_set(order: list[int], advances: list[int]) -> None:
+    tsns, model = ReceivedTsns(0), set[int]()
+    for tsn in order:
+        assert tsns.add(tsn) == (tsn not in model)
+        model.add(tsn)
+    for tsn in advances:
+        tsns.advance(tsn)
+        model |= set(range(1, tsn + 1))
+    cumulative = next(tsn - 1 for tsn in range(1, 100) if tsn not in model)
+    assert tsns.cumulative == cumulative
+    assert tsns.highest == max(model, default=0)
+    gaps = {cumulative + offset for a, b in tsns.gaps(99) for offset in range(a, b + 1)}
+    assert gaps == {tsn for tsn in model if tsn > cumulative}
+
+
+ranges = st.lists(st.integers(0, 60), max_size=12, unique=True).map(
+    lambda points: [
+        (start, end - 1)
+        for start, end in zip(sorted(points)[::2], sorted(points)[1::2], strict=False)
+    ]
+)
+
+
+@given(ranges, ranges)
+def test_ranges_subtract_as_sets_do(
+    minuend: list[tuple[int, int]], subtrahend: list[tuple[int, int]]
+) -> None:
+    def members(blocks: list[tuple[int, int]]) -> set[int]:
+        return {each for start, end in blocks for each in range(start, end + 1)}
+
+    assert members(_subtract(minuend, subtrahend)) == members(minuend) - members(subtrahend)
