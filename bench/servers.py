@@ -61,7 +61,7 @@ _TURND = """\
 [server]
 realm = "bench"
 datapath = "{datapath}"
-threads = 1
+threads = {threads}
 [listen]
 udp = ["{address}:{port}"]
 tcp = []
@@ -151,6 +151,7 @@ class Turnd:
     datapath: str
     repository: Path = REPOSITORY
     shared: bool = False
+    threads: int = 1
 
     def command(self, directory: Path, network: Network, port: int) -> list[str]:
         """Write turnd.toml; everything not about the load keeps its default."""
@@ -161,6 +162,7 @@ class Turnd:
                 port=port,
                 peers=network.load_network,
                 datapath=self.datapath,
+                threads=self.threads,
                 shared="shared = true" if self.shared else "",
                 name=NAME,
                 password=PASSWORD,
@@ -238,6 +240,7 @@ def table(*, coturn_path: Path | None = None, repository: Path = REPOSITORY) -> 
         Coturn(),
         Turnd("turnd-portable", "portable", repository),
         Turnd("turnd-native", "native", repository),
+        Turnd("turnd-native-2", "native", repository, threads=2),
         Turnd("turnd-native-shared", "native", repository, shared=True),
         BareRelay("bare-plain", "plain"),
         BareRelay("bare-mmsg", "mmsg"),
