@@ -1,0 +1,350 @@
+"""One transport of a peer connection: packets to and from DTLS, SRTP, RTP and SCTP.
+
+`ice_client` lets in what came from validated sources alone (RFC 8445 §12.2), so that nobody who
+has not shown the ICE password reaches the layers here.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from ice_client import Agent, AgentState, Candidate, Credentials, open_ice_agent
+from webrtc.dtls import (
+    Closed,
+    Connected,
+    DataReceived,
+    DtlsEndpoint,
+    DtlsRole,
+    DtlsState,
+    Failed,
+    MediaPacketKind,
+    SrtpError,
+    SrtpSession,
+    media_packet_kind,
+)
+from webrtc.dtls.events import Event as DtlsEvent
+from webrtc.rtp import RtpSession, SessionConfig
+from webrtc.sctp import DataChannels
+from webrtc.sdp import DataParameters, Transport
+from webrtc.transport.clock import Timer, ntp_offset
+from webrtc.transport.events import (
+    ChannelsChanged,
+    DtlsChanged,
+    IceChanged,
+    RtpChanged,
+    TransportEvent,
+)
+from webrtc.transport.settings import TransportSettings
+
+MAX_EARLY = 32
+"""SCTP packets that wait for the description that says there are data channels."""
+
+_SENDS = {AgentState.CONNECTED, AgentState.COMPLETED, AgentState.DISCONNECTED}
+
+Tell = Callable[["PeerTransport", TransportEvent], None]
+
+
+@attrs.define
+class TransportCounters:
+    """Packets that went no further.
+
+    Attributes:
+        unknown: neither DTLS nor RTP nor RTCP.
+        early: came before there were keys, or anybody to read them.
+        unsendable: no candidate pair to send them on, or they could not be protected.
+
+    """
+
+    unknown: int = 0
+    early: int = 0
+    unsendable: int = 0
+
+
+class PeerTransport:
+    """ICE, DTLS and what is above them on one component.
+
+    Whoever calls a core (`rtp`, `channels`) calls `flush` after.
+
+    Args:
+        parameters: as negotiated so far.
+        settings: of the peer connection.
+        tell: is called with everything that happens, within `flush`.
+
+    Attributes:
+        parameters: as negotiated.
+        agent: the ICE agent, while `run` runs.
+        dtls: the DTLS endpoint.
+        srtp: protects packets; None before DTLS is connected, and where it agreed on no profile.
+        rtp: all media streams of the transport.
+        channels: data channels, if they use this transport.
+        counters: packets that went no further.
+        sent: tasks that wait for packets to leave; all are woken when any did.
+
+    """
+
+    def __init__(self, parameters: Transport, settings: TransportSettings, tell: Tell) -> None:
+        self.parameters = parameters
+        self.agent: Agent | None = None
+        self.dtls = DtlsEndpoint(settings.certificate, settings.dtls)
+        self.srtp: SrtpSession | None = None
+        config = SessionConfig(settings.cname, ntp_offset=ntp_offset())
+        self.rtp = RtpSession(config, secrets.randbelow)
+        self.channels: DataChannels | None = None
+        self.counters = TransportCounters()
+        self.sent = trio.lowlevel.ParkingLot()
+        self.ice_state = AgentState.NEW
+        self._settings = settings
+        self._tell = tell
+        self._timer = Timer()
+        self._data: DataParameters | None = None
+        self._early: deque[bytes] = deque(maxlen=MAX_EARLY)
+        self._sctp_has_begun = False
+        self._is_flushing = self._flush_again = False
+        self._scope = trio.CancelScope(shield=True)
+        self._candidates: set[Candidate] = set()
+        self._has_all_candidates = False
+        self._remote: Credentials | None = None
+
+    @property
+    def id(self) -> int:
+        """What negotiation calls it."""
+        return self.parameters.id
+
+    # Its life
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Open the agent and carry packets until closed."""
+        # Shielded: whoever is cancelled closes us first, and the peer is still told.
+        with self._scope:
+            async with (
+                open_ice_agent(
+                    controlling=self.parameters.is_controlling,
+                    options=self._settings.ice,
+                    credentials=self.parameters.local_credentials,
+                ) as self.agent,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(self._watch_ice, self.agent)
+                nursery.start_soon(self._receive, self.agent)
+                nursery.start_soon(self._keep_time)
+                task_status.started()
+
+    def close(self) -> None:
+        """Tell the peer, and end it."""
+        if self.channels is not None:
+            self.channels.abort()
+        self.flush()
+        self.dtls.close()
+        self.flush()
+        self._scope.cancel()
+
+    # What is negotiated
+
+    async def apply(self, parameters: Transport) -> None:
+        """Follow negotiation: restart ICE, take the peer's credentials and candidates, begin."""
+        agent = self._open_agent()
+        if parameters.local_credentials != agent.local_credentials:
+            self._remote, self._candidates = None, set()
+            self._has_all_candidates = False
+            await agent.restart(parameters.local_credentials)
+        self.parameters = parameters
+        remote = parameters.remote
+        if remote is None:
+            return
+        if remote.credentials != self._remote:
+            agent.set_remote_credentials(remote.credentials, lite=remote.is_lite)
+            self._remote = remote.credentials
+        for candidate in remote.candidates:
+            if candidate not in self._candidates:
+                self._candidates.add(candidate)
+                await agent.add_remote_candidate(candidate)
+        if remote.end_of_candidates and not self._has_all_candidates:
+            self._has_all_candidates = True
+            await agent.add_remote_candidate(None)
+        self._begin_dtls()
+        self.flush()
+
+    def carry_channels(self, channels: DataChannels, parameters: DataParameters) -> None:
+        """Let data channels use this transport from now on."""
+        self.channels = channels
+        self._data = parameters
+        self._begin_sctp()
+        self.flush()
+
+    def drop_channels(self) -> None:
+        """Let data channels not use this transport any more."""
+        self.channels = self._data = None
+
+    def _open_agent(self) -> Agent:
+        assert self.agent is not None  # noqa: S101 - `run` has opened it before anyone knows us
+        return self.agent
+
+    # ICE and DTLS
+
+    async def _watch_ice(self, agent: Agent) -> None:
+        async for state in agent.states():
+            if state is not self.ice_state:
+                self.ice_state = state
+                self._tell(self, IceChanged(state))
+            if state in _SENDS:
+                self._begin_dtls()
+                self.flush()
+
+    def _begin_dtls(self) -> None:
+        """Shake hands once both the peer and a way to it are known."""
+        role, remote = self.parameters.dtls_role, self.parameters.remote
+        if self.dtls.state is not DtlsState.NEW or role is None or remote is None:
+            return
+        if self.ice_state in _SENDS:
+            self.dtls.start(trio.current_time(), role, remote.fingerprints)
+            self._tell(self, DtlsChanged(DtlsState.CONNECTING))
+
+    def _on_dtls_event(self, event: DtlsEvent) -> None:
+        match event:
+            case DataReceived(data):
+                self._take_sctp(data)
+            case Connected(srtp):
+                self.srtp = SrtpSession(srtp) if srtp is not None else None
+                self._tell(self, DtlsChanged(DtlsState.CONNECTED))
+                self._begin_sctp()
+            case Closed():
+                self._lose_channels("the peer closed DTLS" if event.by_peer else "")
+                self._tell(self, DtlsChanged(DtlsState.CLOSED))
+            case Failed(reason, detail):
+                self._lose_channels(detail)
+                self._tell(self, DtlsChanged(DtlsState.FAILED, f"{reason.value}: {detail}"))
+
+    def _lose_channels(self, reason: str) -> None:
+        if self.channels is not None:
+            self.channels.abort(reason)
+
+    # SCTP
+
+    def _begin_sctp(self) -> None:
+        parameters, channels = self._data, self.channels
+        if channels is None or parameters is None or self.dtls.state is not DtlsState.CONNECTED:
+            return
+        if self._sctp_has_begun:
+            return
+        self._sctp_has_begun = True
+        channels.start(
+            is_dtls_client=self.dtls.role is DtlsRole.CLIENT,
+            remote_max_message_size=parameters.max_message_size or 0,
+            now=trio.current_time(),
+        )
+        while self._early:
+            channels.receive(self._early.popleft(), trio.current_time())
+
+    def _take_sctp(self, packet: bytes) -> None:
+        """Take a packet out of DTLS. Hot."""
+        if self.channels is None:
+            self._early.append(packet)
+        else:
+            self.channels.receive(packet, trio.current_time())
+
+    # Packets
+
+    async def _receive(self, agent: Agent) -> None:
+        """Give packets to whom they are for (RFC 7983 §7). Hot."""
+        while True:
+            packets = await agent.receive_many()
+            now = trio.current_time()
+            for packet in packets:
+                self._take(packet, now)
+            self.flush()
+
+    def _take(self, packet: bytes, now: float) -> None:
+        kind = media_packet_kind(packet)
+        if kind is MediaPacketKind.DTLS:
+            self.dtls.receive(packet, now)
+            for event in self.dtls.take_events():
+                self._on_dtls_event(event)
+            return
+        srtp = self.srtp
+        if kind not in (MediaPacketKind.RTP, MediaPacketKind.RTCP):
+            self.counters.unknown += 1
+        elif srtp is None:
+            self.counters.early += 1
+        else:
+            is_rtp = kind is MediaPacketKind.RTP
+            plain = srtp.unprotect_rtp(packet) if is_rtp else srtp.unprotect_rtcp(packet)
+            if plain is not None:
+                self.rtp.receive(plain, now)
+
+    async def _keep_time(self) -> None:
+        while True:
+            await self._timer.wait()
+            now = trio.current_time()
+            self.dtls.on_deadline(now)
+            self.rtp.on_deadline(now)
+            if self.channels is not None:
+                self.channels.on_deadline(now)
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what the cores want sent, and tell what happened in them. Hot."""
+        # What is told may have its reader call a core, and this again.
+        self._flush_again = True
+        if self._is_flushing:
+            return
+        self._is_flushing = True
+        try:
+            while self._flush_again:
+                self._flush_again = False
+                self._flush_cores(trio.current_time())
+        finally:
+            self._is_flushing = False
+
+    def _flush_cores(self, now: float) -> None:
+        dtls, channels, rtp = self.dtls, self.channels, self.rtp
+        if channels is not None:
+            if dtls.state is DtlsState.CONNECTED:
+                for packet in channels.take_datagrams(now):
+                    dtls.send(packet)
+            for channel_event in channels.take_events():
+                self._tell(self, ChannelsChanged(channel_event))
+        for datagram in dtls.take_datagrams():
+            self._send(datagram)
+        for event in dtls.take_events():
+            self._on_dtls_event(event)
+            self._flush_again = True
+        self._send_rtp()
+        for rtp_event in rtp.take_events():
+            self._tell(self, RtpChanged(rtp_event))
+        if self.sent:
+            self.sent.unpark_all()
+        self._timer.set(
+            min(
+                _or_never(dtls.next_deadline()),
+                _or_never(rtp.next_deadline()),
+                math.inf if channels is None else _or_never(channels.next_deadline()),
+            )
+        )
+
+    def _send_rtp(self) -> None:
+        srtp = self.srtp
+        for datagram in self.rtp.take_datagrams():
+            if srtp is None:
+                self.counters.unsendable += 1
+                continue
+            try:
+                data = datagram.data
+                self._send(srtp.protect_rtcp(data) if datagram.is_rtcp else srtp.protect_rtp(data))
+            except SrtpError:
+                self.counters.unsendable += 1
+
+    def _send(self, datagram: bytes) -> None:
+        # A packet with no way to go, or no room, is lost as on any network: DTLS and SCTP send
+        # again, and media is over before anything could be done about it.
+        if self.agent is None or not self.agent.send_now(datagram):
+            self.counters.unsendable += 1
+
+
+def _or_never(deadline: float | None) -> float:
+    return math.inf if deadline is None else deadline
