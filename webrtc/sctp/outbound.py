@@ -98,7 +98,7 @@ class Outbound:
             window.went_idle(now)
         elif advanced:
             self.deadline = now + self._rto.seconds
-        if outstanding.advanced > cumulative:
+        if outstanding.begins_abandoned:
             self._request_forward(now)
         return acked > 0 or advanced
 

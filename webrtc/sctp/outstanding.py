@@ -56,6 +56,11 @@ class Outstanding:
         """Whether everything sent has been acknowledged for good. Hot."""
         return not self._chunks
 
+    @property
+    def begins_abandoned(self) -> bool:
+        """Whether the peer waits for a chunk that is given up. Hot."""
+        return bool(self._chunks) and self._chunks[0].state == ABANDONED
+
     def sent(self, chunk: SentChunk) -> None:
         """Keep a new chunk. Hot."""
         self._chunks.append(chunk)
@@ -102,7 +107,7 @@ class Outstanding:
             chunk.state = ACKED
         advanced = cumulative > old
         self.cumulative = cumulative
-        if cumulative > self.advanced:
+        if cumulative >= self.advanced:
             self.advanced = cumulative
             self._skipped.clear()
         lost = False
