@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 
 from tests.webrtc.peer.transports import TIMEOUT, End, two_ends
-from webrtc.data_channel import HIGH_WATER, ChannelClosedError, DataChannel
+from webrtc.data_channel import HIGH_WATER, LOW_WATER, ChannelClosedError, DataChannel
 from webrtc.dtls import DtlsState
 from webrtc.sctp import ChannelOptions, ChannelState
 from webrtc.transport import DtlsChanged
@@ -60,10 +61,9 @@ async def test_a_sender_waits_for_a_receiver_that_does_not_take() -> None:
         nursery.start_soon(send)
         with trio.fail_after(TIMEOUT):
             # The peer's window of 2 MiB fills, then what may be queued here.
-            while near.buffered_amount <= HIGH_WATER:
-                await trio.sleep(0.01)
-            await trio.sleep(0.1)
-            assert 0 < count < 100
+            await trio.testing.wait_all_tasks_blocked(cushion=0.2)
+            assert LOW_WATER < near.buffered_amount <= HIGH_WATER + len(message)
+            assert count < 100
             received = [each async for each in far]
         assert received == [message] * 100
 
