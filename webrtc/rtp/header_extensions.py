@@ -48,6 +48,9 @@ ABSOLUTE_SEND_TIME_BITS = 24
 PLAYOUT_DELAY_UNIT = 0.01
 """Seconds."""
 MAX_STREAM_IDENTIFIER_BYTES = 255
+MAX_REMEMBERED = 512
+"""Written elements that are kept: audio levels make the most."""
+_UNKNOWN = b"unknown"
 _PADDING = 0
 _STOP = 15
 """RFC 8285 §4.2: the one-byte form's identifier that ends the elements."""
@@ -137,8 +140,10 @@ def _two_byte_places(data: bytes) -> Iterator[tuple[int, int, int]]:
         offset = end
 
 
-def pack_elements(values: Mapping[int, bytes]) -> tuple[int | None, bytes]:
+def pack_elements(values: Mapping[int, bytes], *, pad: bool = True) -> tuple[int | None, bytes]:
     """Return profile and bytes of these elements, in the one-byte form where all fit.
+
+    Without `pad` the bytes may not be whole words yet.
 
     Raises:
         RtpEncodeError: an identifier or a length that even the two-byte form cannot hold.
@@ -158,7 +163,8 @@ def pack_elements(values: Mapping[int, bytes]) -> tuple[int | None, bytes]:
             if not 0 < key < 256 or len(value) > 255:
                 raise RtpEncodeError(f"extension {key} of {len(value)} bytes")
             data += bytes((key, len(value))) + value
-    data += bytes(-len(data) % 4)
+    if pad:
+        data += bytes(-len(data) % 4)
     return profile, bytes(data)
 
 
@@ -214,11 +220,6 @@ def _written(values: HeaderExtensions) -> Iterator[tuple[str, bytes]]:
         if not 0 <= values.audio_level <= 127:
             raise RtpEncodeError(f"audio level {values.audio_level}")
         yield AUDIO_LEVEL_URI, bytes((values.audio_level | values.voice_activity << 7,))
-    if values.absolute_send_time is not None:
-        yield ABSOLUTE_SEND_TIME_URI, (values.absolute_send_time & 0xFFFFFF).to_bytes(3)
-    if values.transport_sequence_number is not None:
-        number = values.transport_sequence_number & 0xFFFF
-        yield TRANSPORT_SEQUENCE_NUMBER_URI, number.to_bytes(2)
     if values.playout_delay is not None:
         least, most = (round(delay / PLAYOUT_DELAY_UNIT) for delay in values.playout_delay)
         if not 0 <= least <= most <= 0xFFF:
@@ -226,6 +227,11 @@ def _written(values: HeaderExtensions) -> Iterator[tuple[str, bytes]]:
         yield PLAYOUT_DELAY_URI, (least << 12 | most).to_bytes(3)
     if values.video_orientation is not None:
         yield VIDEO_ORIENTATION_URI, bytes((values.video_orientation // 90 & 3,))
+    if values.absolute_send_time is not None:
+        yield ABSOLUTE_SEND_TIME_URI, (values.absolute_send_time & 0xFFFFFF).to_bytes(3)
+    if values.transport_sequence_number is not None:
+        number = values.transport_sequence_number & 0xFFFF
+        yield TRANSPORT_SEQUENCE_NUMBER_URI, number.to_bytes(2)
 
 
 @attrs.frozen
@@ -240,35 +246,120 @@ class ExtensionMap:
 
     uris: Mapping[int, str] = attrs.field(factory=dict)
     _identifiers: dict[str, int] = attrs.field(init=False, repr=False, eq=False)
+    _send_time: int = attrs.field(init=False, repr=False, eq=False)
+    _sequence: int = attrs.field(init=False, repr=False, eq=False)
+    _written: dict[tuple[object, ...], bytes | None] = attrs.field(
+        init=False, repr=False, eq=False, factory=dict
+    )
 
     @_identifiers.default
     def _invert(self) -> dict[str, int]:
         return {uri: identifier for identifier, uri in self.uris.items()}
+
+    @_send_time.default
+    def _find_send_time(self) -> int:
+        return self._identifiers.get(ABSOLUTE_SEND_TIME_URI, 0)
+
+    @_sequence.default
+    def _find_sequence(self) -> int:
+        return self._identifiers.get(TRANSPORT_SEQUENCE_NUMBER_URI, 0)
 
     def __contains__(self, uri: str) -> bool:
         return uri in self._identifiers
 
     def read(self, packet: RtpPacket) -> HeaderExtensions:
         """Return what the packet's extensions say. Runs per packet."""
-        if packet.extension_profile is None:
+        profile = packet.extension_profile
+        if profile is None:
             return NO_EXTENSIONS
+        data = packet.extension
         fields: dict[str, object] = {}
-        for identifier, value in elements(packet.extension_profile, packet.extension):
-            entry = _READERS.get(self.uris.get(identifier, ""))
-            if entry is not None and len(value) >= entry[0]:
-                fields.update(entry[1](value))
-        return HeaderExtensions(**fields) if fields else NO_EXTENSIONS  # type: ignore[arg-type]
+        if profile != ONE_BYTE_PROFILE:
+            for identifier, start, end in _places(profile, data):
+                self._read_element(fields, identifier, data[start:end])
+            return HeaderExtensions(**fields)  # type: ignore[arg-type]
+        # `_one_byte_places` again, with what every packet carries read in place: a generator and
+        # a slice for each element would be a third of the work on a packet.
+        send_time, sequence = self._send_time, self._sequence
+        offset, size = 0, len(data)
+        while offset < size:
+            first = data[offset]
+            offset += 1
+            if not first:
+                continue
+            identifier = first >> 4
+            if identifier in {_PADDING, _STOP}:
+                break
+            start = offset
+            offset += (first & 0x0F) + 1
+            if offset > size:
+                break
+            if identifier == sequence and first & 0x0F:
+                fields["transport_sequence_number"] = data[start] << 8 | data[start + 1]
+            elif identifier == send_time and first & 0x0F > 1:
+                fields["absolute_send_time"] = int.from_bytes(data[start : start + 3])
+            else:
+                self._read_element(fields, identifier, data[start:offset])
+        return HeaderExtensions(**fields)  # type: ignore[arg-type]
+
+    def _read_element(self, fields: dict[str, object], identifier: int, value: bytes) -> None:
+        entry = _READERS.get(self.uris.get(identifier, ""))
+        if entry is not None and len(value) >= entry[0]:
+            fields.update(entry[1](value))
 
     def write(self, values: HeaderExtensions) -> tuple[int | None, bytes]:
         """Return profile and bytes for a packet; what was not negotiated is left out.
+
+        Runs per packet: all but the two values that change every time is remembered.
 
         Raises:
             RtpEncodeError: a value is out of its range.
 
         """
+        key = (
+            values.mid,
+            values.rid,
+            values.repaired_rid,
+            values.audio_level,
+            values.voice_activity,
+            values.playout_delay,
+            values.video_orientation,
+        )
+        fixed = self._written.get(key, _UNKNOWN)
+        if fixed is _UNKNOWN:
+            fixed = self._write_fixed(key, values)
+        if fixed is None:
+            return self._pack(values)
+        data = fixed
+        time, number = values.absolute_send_time, values.transport_sequence_number
+        if time is not None and self._send_time:
+            data += (self._send_time << 28 | 2 << 24 | time & 0xFFFFFF).to_bytes(4)
+        if number is not None and self._sequence:
+            data += (self._sequence << 20 | 1 << 16 | number & 0xFFFF).to_bytes(3)
+        if not data:
+            return None, b""
+        return ONE_BYTE_PROFILE, data + bytes(-len(data) % 4)
+
+    def _write_fixed(self, key: tuple[object, ...], values: HeaderExtensions) -> bytes | None:
+        """Return the elements but for the two that change; None if the two-byte form is needed."""
+        fixed: bytes | None = None
+        if self._send_time < _STOP and self._sequence < _STOP:
+            rest = msgspec.structs.replace(
+                values, absolute_send_time=None, transport_sequence_number=None
+            )
+            profile, fixed = self._pack(rest, pad=False)
+            if profile not in {None, ONE_BYTE_PROFILE}:
+                fixed = None
+        if len(self._written) >= MAX_REMEMBERED:
+            self._written.clear()
+        self._written[key] = fixed
+        return fixed
+
+    def _pack(self, values: HeaderExtensions, *, pad: bool = True) -> tuple[int | None, bytes]:
         identifiers = self._identifiers
         return pack_elements(
-            {identifiers[uri]: value for uri, value in _written(values) if uri in identifiers}
+            {identifiers[uri]: value for uri, value in _written(values) if uri in identifiers},
+            pad=pad,
         )
 
     def without_transit(self, packet: RtpPacket) -> RtpPacket:

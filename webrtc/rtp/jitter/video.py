@@ -130,6 +130,7 @@ class VideoJitterBuffer:
         self._size_bytes = 0
         self._dropped_before = 0
         self._picture_id: int | None = None
+        self._may_give = False
         self.late = 0
         self.malformed = 0
         self.dropped = 0
@@ -181,6 +182,8 @@ class VideoJitterBuffer:
         elif number in frame.packets:
             return
         frame.add(packet, number, info, now)
+        if frame.end is not None:
+            self._may_give = True
         self._size_bytes += len(payload)
         self._count += 1
         if self._count > self._max_packets or self._size_bytes > self._max_bytes:
@@ -203,6 +206,7 @@ class VideoJitterBuffer:
         # and a key frame makes good.
         if len(self._padding) < MAX_PADDING:
             self._padding.add(number)
+            self._may_give = True
 
     def _clear(self) -> None:
         self._frames.clear()
@@ -226,6 +230,11 @@ class VideoJitterBuffer:
     def take(self, now: float) -> list[EncodedFrame]:
         """Return the frames that can be decoded, in order."""
         frames: list[EncodedFrame] = []
+        if not self._may_give:
+            # No marker came since there was nothing to give: only the end of a wait is news.
+            deadline = self.next_deadline()
+            if deadline is None or now < deadline:
+                return frames
         while self._frames:
             self._skip_padding()
             oldest = self._frames[min(self._frames)]
@@ -238,6 +247,7 @@ class VideoJitterBuffer:
                 self.needs_key_frame = True
                 continue
             break
+        self._may_give = any(frame.is_whole for frame in self._frames.values())
         return frames
 
     def _skip_to_key_frame(self, now: float) -> bool:
