@@ -19,7 +19,7 @@ from webrtc.sctp.packer import Packer
 from webrtc.sctp.packet import COMMON_HEADER_SIZE, RawChunk
 from webrtc.sctp.reassembly import Message, ProtocolViolationError
 from webrtc.sctp.send_queue import RELIABLE, OutgoingMessage, Reliability, SendQueue
-from webrtc.sctp.settings import Settings
+from webrtc.sctp.settings import MIN_PATH_MTU, Settings, packet_size
 from webrtc.sctp.statistics import Statistics
 
 _CHUNK_HEADER = struct.Struct("!BBH")
@@ -152,6 +152,20 @@ class Association:
                 stream_id, ppid, payload, ordered=ordered, reliability=reliability, now=now
             )
         )
+
+    def set_path_mtu(self, path_mtu: int) -> None:
+        """Use another path MTU from now on, as another pair of ICE candidates may have.
+
+        Args:
+            path_mtu: the largest UDP payload.
+
+        Raises:
+            ValueError: it is below `MIN_PATH_MTU`.
+
+        """
+        if path_mtu < MIN_PATH_MTU:
+            raise ValueError(f"a path MTU is at least {MIN_PATH_MTU}")
+        self._control.set_packet_size(packet_size(path_mtu, self.settings.lower_overhead))
 
     def reset_streams(self, stream_ids: Iterable[int]) -> None:
         """Start outgoing streams over when all that was queued on them has arrived (RFC 6525).

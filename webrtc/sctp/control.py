@@ -224,6 +224,12 @@ class Control:
 
     # What goes out
 
+    def set_packet_size(self, size: int) -> None:
+        """Fill packets up to another size from now on; what was cut stays as it is."""
+        self.packet_size = size
+        if self.tcb is not None:
+            self.tcb.outbound.set_packet_size(size)
+
     def has_work(self, now: float) -> bool:
         """Whether `fill` could have something to put into packets. Hot."""
         if self._pending or self.teardown.is_due:
@@ -282,7 +288,9 @@ class Control:
             return deadline
         if self.sends_data:
             deadline = min(deadline, tcb.outbound.deadline, tcb.reconfiguration.deadline)
-        return min(deadline, tcb.inbound.sack_at)
+        if self.sends_data or self.takes_data:
+            deadline = min(deadline, tcb.inbound.sack_at)
+        return deadline
 
     def on_deadline(self, now: float) -> None:
         """Do what timers say."""

@@ -259,6 +259,7 @@ class Opening:
             features=offer.features,
         )
         control.write = control.tcb.writer.write
+        control.set_packet_size(control.packet_size)
 
     def _is_stale(self, cookie: StateCookie, now: float) -> bool:
         age = now - cookie.created_at - self._control.settings.cookie_lifetime

@@ -48,7 +48,7 @@ class Outbound:
         self._partial_reliability = partial_reliability
         self._rto = rto
         self.queue = queue
-        payload = settings.packet_size - COMMON_HEADER_SIZE - DATA_HEADER.size
+        payload = _payload(settings.packet_size)
         self.window = CongestionWindow(settings, payload)
         self.outstanding = Outstanding(initial_tsn, payload)
         self.peer_window = peer_window
@@ -69,6 +69,10 @@ class Outbound:
     def last_tsn(self) -> int:
         """The last TSN given to a chunk."""
         return self.outstanding.next_tsn - 1
+
+    def set_packet_size(self, size: int) -> None:
+        """Count windows in packets of another size."""
+        self.window.payload = self.outstanding.payload = _payload(size)
 
     def on_sack(
         self, wire: int, a_rwnd: int, gaps: tuple[tuple[int, int], ...], now: float
@@ -237,3 +241,8 @@ class Outbound:
                     tsn, tuple((sid, number & MASK_16) for sid, u, number in skips if not u)
                 ).encode()
             )
+
+
+def _payload(packet_size: int) -> int:
+    """Return the user data of a packet with one DATA chunk, the RFC's PMDCS."""
+    return packet_size - COMMON_HEADER_SIZE - DATA_HEADER.size

@@ -38,7 +38,7 @@ class Outstanding:
     """
 
     def __init__(self, initial_tsn: int, payload: int) -> None:
-        self._payload = payload
+        self.payload = payload
         self.cumulative = self.advanced = initial_tsn - 1
         self.flight = 0
         self._chunks: deque[SentChunk] = deque()
@@ -219,7 +219,7 @@ class Outstanding:
         answers packets read together tells of several, and counts for as many as its news fill.
         """
         lost = False
-        weight = max(acked // self._payload, 1)
+        weight = max(acked // self.payload, 1)
         base = self.cumulative
         chunks = self._chunks
         start = base + 1

@@ -221,6 +221,24 @@ def test_every_chunk_in_every_state_is_taken_or_counted(state: State, chunk: str
     assert association.is_over or state is State.CLOSED or deadline is not None
 
 
+@pytest.mark.parametrize("state", STATES, ids=lambda each: each.value)
+def test_no_state_asks_to_be_woken_for_nothing(state: State) -> None:
+    association = STATES[state]()
+    for chunk in ("DATA", "SACK", "SHUTDOWN", "RE-CONFIG", "HEARTBEAT"):
+        deliver(association, CHUNKS[chunk](association))
+    now = NOW
+    for _ in range(2000):
+        association.take_datagrams(now)
+        deadline = association.next_deadline()
+        if deadline is None:
+            break
+        assert deadline > now, "nothing was done at its deadline"
+        now = deadline
+        for _ in range(3):
+            association.on_deadline(now)
+    assert association.is_over == (state is not State.CLOSED)
+
+
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("state", STATES, ids=lambda each: each.value)
 def test_a_wrong_tag_changes_nothing(state: State, chunk: str) -> None:

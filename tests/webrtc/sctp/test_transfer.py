@@ -109,6 +109,48 @@ def test_no_packet_is_larger_than_the_path_takes(mtu: int) -> None:
     assert mtu - 37 - 100 < largest <= mtu - 37
 
 
+def test_the_path_mtu_may_change_in_mid_course() -> None:
+    network, first, second = opened(Link(delay=0.01, max_size=1163), Settings())
+    for _ in range(40):
+        first.send(0, 53, bytes(10_000), now=network.now)
+    network.run_for(0.03)
+    first.set_path_mtu(700)
+    network.sent.clear()
+    count = 0
+
+    def done() -> bool:
+        nonlocal count
+        count += len(received(second, network.now))
+        return count == 40
+
+    network.run(done)
+    assert max(len(packet) for sender, packet in network.sent if sender == 0) == 660
+    with pytest.raises(ValueError, match="at least"):
+        first.set_path_mtu(100)
+
+
+@pytest.mark.parametrize("interleaving", [False, True])
+def test_tsns_and_stream_numbers_wrap(interleaving: bool) -> None:
+    # Drawn numbers all ones: the first TSN is the last before the wrap.
+    settings = Settings(interleaving=interleaving)
+    ends = tuple(Association(settings, lambda size: b"\xff" * size) for _ in range(2))
+    network = Network(1, (ends[0], ends[1]), Link(jitter=0.001, loss=0.01))
+    open_both(network)
+    total, sent, expected = 66_000, 0, 0
+
+    def done() -> bool:
+        nonlocal sent, expected
+        while ends[0].buffered < 10_000 and sent < total:
+            ends[0].send(0, 53, sent.to_bytes(4, "big"), now=network.now)
+            sent += 1
+        for message in received(ends[1], network.now):
+            assert int.from_bytes(message, "big") == expected
+            expected += 1
+        return expected == total
+
+    network.run(done)
+
+
 def test_small_messages_share_a_packet() -> None:
     network, first, _ = opened()
     for _ in range(10):
