@@ -152,12 +152,14 @@ class Outstanding:
 
     def abandon(self, message: OutgoingMessage) -> None:
         """Give up on all chunks of a message (RFC 3758 §3.5 A3)."""
-        for chunk in message.chunks or ():
-            if chunk.state == IN_FLIGHT:
-                self.flight -= chunk.size
-            if chunk.state != ACKED:
+        first = max(message.first_tsn, self.cumulative + 1)
+        for tsn in range(first, message.last_tsn + 1):
+            chunk = self._chunks[tsn - self.cumulative - 1]
+            # With I-DATA, other messages' chunks lie in between.
+            if chunk.message is message:
+                if chunk.state == IN_FLIGHT:
+                    self.flight -= chunk.size
                 chunk.state = ABANDONED
-        message.chunks = None
 
     def advance(self) -> bool:
         """Move the advanced peer ack point; return whether the peer must be told (§3.5 C1-C3)."""

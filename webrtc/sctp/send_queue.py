@@ -68,15 +68,17 @@ class OutgoingMessage:
         max_retransmits: None for any number.
         number: stream sequence number or message identifier, given when sending begins: what
             expires before leaves no hole.
-        chunks: its sent chunks, kept only if it may be given up.
+        first_tsn: of its first chunk sent.
+        last_tsn: of its last chunk sent so far.
 
     """
 
     __slots__ = (
-        "chunks",
         "expires_at",
+        "first_tsn",
         "flags",
         "fragments",
+        "last_tsn",
         "max_retransmits",
         "number",
         "offset",
@@ -105,7 +107,7 @@ class OutgoingMessage:
         self.offset = 0
         self.fragments = 0
         self.number = 0
-        self.chunks: list[SentChunk] | None = [] if reliability != RELIABLE else None
+        self.first_tsn = self.last_tsn = 0
 
 
 class SentChunk:
@@ -297,6 +299,7 @@ class SendQueue:
             take = (room - header) & ~3
         if not message.fragments:
             flags |= _BEGIN
+            message.first_tsn = tsn
             self._number(stream, message)
         if self.buffered == take and flags & _END and len(stream.messages) == 1:
             flags |= _IMMEDIATE
@@ -304,8 +307,7 @@ class SendQueue:
         chunk = SentChunk(tsn, wire, take, message)
         message.fragments += 1
         message.offset = offset + take
-        if message.chunks is not None:
-            message.chunks.append(chunk)
+        message.last_tsn = tsn
         stream.virtual_time += (take + header) / stream.weight
         self._unbuffer(stream, take)
         if flags & _END:
