@@ -62,6 +62,7 @@ def _make_context(
     context.set_options(
         SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
     )
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 10 KB less for each session that is idle
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_cipher_list(CIPHERS)
     context.use_certificate(certificate.x509)

@@ -39,8 +39,11 @@ DOUBT_TIMEOUT = 3.0
 """Seconds in which a handshake must prove an alert in the clear, or a death, wrong."""
 _RESTART_DELAY = 0.05
 _MAX_RESTART_DELAY = 1.0
-_COOKIE_TIMEOUT = 1.0
-"""Seconds for the answer to a hello with a cookie; a forged request for one leads nowhere."""
+_COOKIE_TIMEOUT = 4.0
+"""Seconds for the answer to a hello with a cookie; a forged request for one leads nowhere. A
+server that did ask (pion's do) has been sent the hello six times by then; it takes no new one."""
+_COOKIE_TIMEOUT_IN_DOUBT = 1.0
+"""The same, once an attempt has died: forgers are about, and `DOUBT_TIMEOUT` runs."""
 _FATAL = 2
 _CLOSE_NOTIFY = 0
 _FROM_CLIENT = frozenset(
@@ -276,7 +279,8 @@ class ClientHandshake(Handshake):
         if message is None:
             self._restart_at = None
         elif message.message_sequence and self._restart_at is None:
-            self._restart_at = now + _COOKIE_TIMEOUT
+            in_doubt = self._doubt is not None
+            self._restart_at = now + (_COOKIE_TIMEOUT_IN_DOUBT if in_doubt else _COOKIE_TIMEOUT)
 
     def _on_death(self, connection: DtlsConnection, detail: str, now: float) -> None:
         if connection.certificate_refused or self._flight_start() is None:

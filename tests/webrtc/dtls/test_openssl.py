@@ -20,7 +20,7 @@ from webrtc.dtls import (
     FailureReason,
     SrtpProfile,
 )
-from webrtc.dtls.records import ContentType
+from webrtc.dtls.records import ContentType, HandshakeType
 
 GCM_128 = "SRTP_AEAD_AES_128_GCM"
 CM_32 = "SRTP_AES128_CM_SHA1_32"
@@ -72,6 +72,17 @@ def test_server_talks_with_s_client(kind: str, profile: SrtpProfile, tmp_path: P
         assert connected.srtp.profile is profile
         assert connected.peer_certificate == theirs.der
         assert max(map(len, peer.datagrams)) <= 400
+
+
+def test_client_brings_the_cookie_that_s_server_asks_for(tmp_path: Path) -> None:
+    theirs = certificate("openssl")
+    endpoint = DtlsEndpoint(certificate())
+    with openssl_server(theirs, tmp_path, GCM_128, 56, "-listen") as peer:
+        endpoint.start(time.monotonic(), DtlsRole.CLIENT, [theirs.fingerprint()])
+        assert_talks(peer, endpoint, peer.run(endpoint, Connected))
+        hellos = [d for d in peer.datagrams if d[13] == HandshakeType.CLIENT_HELLO]
+        assert len(hellos) >= 2
+        assert endpoint.statistics.attempts == 1
 
 
 def test_server_with_an_rsa_certificate_talks_with_s_client(tmp_path: Path) -> None:
