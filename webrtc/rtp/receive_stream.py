@@ -70,7 +70,8 @@ class ReceiveStream:
 
     Attributes:
         ssrc: of the stream.
-        rid: of the simulcast layer.
+        rid: of the simulcast layer, once a packet said it.
+        extensions: of the transport.
         is_video: which jitter buffer it has.
         wants_nack: NACK was negotiated.
         prefers_fir: FIR was negotiated, and PLI was not.
@@ -83,16 +84,15 @@ class ReceiveStream:
     def __init__(
         self,
         ssrc: int,
-        rid: str | None,
         codecs: Mapping[int, Codec],
         extensions: ExtensionMap,
         first: Codec,
     ) -> None:
         """Begin with a stream's first packet, whose codec is `first`."""
         self.ssrc = ssrc
-        self.rid = rid
+        self.rid: str | None = None
         self._codecs = codecs
-        self._extensions = extensions
+        self.extensions = extensions
         depacketisers: dict[int, Depacketiser] = {
             payload_type: codec.format.depacketiser
             for payload_type, codec in codecs.items()
@@ -146,7 +146,7 @@ class ReceiveStream:
         else:
             self._insert(packet, number, now)
             if self._fec is not None and packet.payload:
-                plain = self._extensions.without_transit(packet)
+                plain = self.extensions.without_transit(packet)
                 self._insert_recovered(self._fec.add_media(plain), now)
         self._watch_key_frames(now)
 
@@ -183,7 +183,7 @@ class ReceiveStream:
             return
         self._insert(plain, number, now)
         if self._fec is not None:
-            protected = self._extensions.without_transit(plain)
+            protected = self.extensions.without_transit(plain)
             self._insert_recovered(self._fec.add_media(protected), now)
 
     def _insert_redundant(

@@ -72,6 +72,12 @@ class Receiver:
         """All streams."""
         return (entry.stream for entry in self._entries.values())
 
+    def set_extensions(self, extensions: ExtensionMap) -> None:
+        """Take a new map of header extensions."""
+        self._extensions = extensions
+        for stream in self.streams:
+            stream.extensions = extensions
+
     def stream(self, ssrc: int) -> ReceiveStream | None:
         """Return the stream of this SSRC."""
         entry = self._entries.get(ssrc)
@@ -104,26 +110,24 @@ class Receiver:
             return self._receive_rtx(packet, codec, extensions, now)
         entry = self._entries.get(packet.ssrc)
         if entry is None:
-            entry = self._begin(packet, codec, extensions, now)
+            entry = self._begin(packet, codec, now)
             if entry is None:
                 return None
         entry.last_at = now
+        if extensions.rid is not None and entry.stream.rid is None:
+            entry.stream.rid = extensions.rid
+            self._rids[extensions.rid] = packet.ssrc
         return entry.stream, packet, False
 
-    def _begin(
-        self, packet: RtpPacket, codec: Codec, extensions: HeaderExtensions, now: float
-    ) -> _Entry | None:
+    def _begin(self, packet: RtpPacket, codec: Codec, now: float) -> _Entry | None:
         if len(self._entries) >= MAX_STREAMS:
             ssrc, oldest = min(self._entries.items(), key=lambda item: item[1].last_at)
             if now - oldest.last_at < STALE:
                 self.refused += 1
                 return None
             self.remove(ssrc)
-        rid = extensions.rid
-        stream = ReceiveStream(packet.ssrc, rid, self._codecs, self._extensions, codec)
+        stream = ReceiveStream(packet.ssrc, self._codecs, self._extensions, codec)
         entry = self._entries[packet.ssrc] = _Entry(stream, now)
-        if rid is not None:
-            self._rids[rid] = packet.ssrc
         return entry
 
     def _receive_rtx(

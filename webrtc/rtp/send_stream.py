@@ -88,6 +88,7 @@ class SendStream:
 
     Attributes:
         config: as negotiated.
+        extensions: of the transport.
         is_video: whether it is paced.
         round_trip_time: in seconds, by the last report; None before.
 
@@ -105,7 +106,7 @@ class SendStream:
 
         """
         self.config = config
-        self._extensions = extensions
+        self.extensions = extensions
         self._codecs = {codec.payload_type: codec for codec in config.codecs}
         self._packetisers = {
             codec.payload_type: codec.format.packetiser(randbelow(1 << 15))
@@ -226,8 +227,8 @@ class SendStream:
             return [(packet, values)]
         wrapped = [(self._in_red(packet, payload_type, red), values)]
         if self._fec is not None:
-            profile, data = self._extensions.write(self._timed(values))
-            protected = self._extensions.without_transit(
+            profile, data = self.extensions.write(self._timed(values))
+            protected = self.extensions.without_transit(
                 msgspec.structs.replace(packet, extension_profile=profile, extension=data)
             )
             for fec in self._fec.add(protected):

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 
 import attrs
-import msgspec
 
 from webrtc.rtp.arrivals import ArrivalRecorder
 from webrtc.rtp.congestion import CongestionController, ReceiveSideEstimator
@@ -18,14 +17,14 @@ from webrtc.rtp.congestion.controller import MAX_BPS, MIN_BPS, START_BPS
 from webrtc.rtp.demultiplexer import Demultiplexer
 from webrtc.rtp.errors import RtpDecodeError, RtpError
 from webrtc.rtp.events import FrameReceived, PacketReceived, RtpEvent, TargetBitrateChanged
-from webrtc.rtp.header_extensions import ExtensionMap, HeaderExtensions, absolute_send_time
+from webrtc.rtp.header_extensions import ExtensionMap, HeaderExtensions
 from webrtc.rtp.jitter import Synchroniser
-from webrtc.rtp.pacer import PADDING_SIZE_BYTES, Paced, Pacer, Priority
-from webrtc.rtp.packet import RtpPacket, is_rtcp, parse_rtp, serialise_rtp
+from webrtc.rtp.packet import is_rtcp, parse_rtp
 from webrtc.rtp.receive_stream import ReceiveStatistics, ReceiveStream
 from webrtc.rtp.receiver import Receiver, ReceiverConfig
 from webrtc.rtp.rtcp import parse_rtcp
 from webrtc.rtp.rtcp_exchange import RtcpExchange
+from webrtc.rtp.send_path import OVERHEAD_BYTES, SendPath
 from webrtc.rtp.send_stream import SenderConfig, SendStatistics, SendStream
 
 MAX_EVENTS = 4096
@@ -34,12 +33,6 @@ MAX_STREAMS = 256
 """Streams of ours, and media descriptions."""
 TARGET_STEP = 0.02
 """Share by which the target must change to be told: an encoder has no use for less."""
-REPAIR_SHARE = 0.5
-"""Of the target bit rate, for retransmissions: else they would crowd out what they repair."""
-REPAIR_BURST = 0.5
-"""Seconds of that share that may go at once."""
-OVERHEAD_BYTES = 30
-"""IPv4, UDP and SRTP's tag, that the path carries with every packet."""
 
 
 @attrs.frozen
@@ -78,22 +71,11 @@ class Datagram:
     is_rtcp: bool
 
 
-@attrs.frozen
-class _Queued:
-    stream: SendStream
-    packet: RtpPacket
-    extensions: HeaderExtensions
-
-
-def _size(queued: _Queued) -> int:
-    return queued.packet.size + OVERHEAD_BYTES
-
-
 class RtpSession:
     """All streams of one transport.
 
     Attributes:
-        config: as negotiated; replace it (`attrs.evolve`) when extensions change.
+        config: as negotiated.
         malformed: datagrams and packets that did not parse.
         dropped_events: events that nobody took in time.
         dropped_datagrams: likewise.
@@ -115,14 +97,17 @@ class RtpSession:
         self._senders: dict[int, SendStream] = {}
         self._synchroniser = Synchroniser()
         self._controller = CongestionController(config.start_bps, config.min_bps, config.max_bps)
-        self._pacer: Pacer[_Queued] = Pacer(config.start_bps, _size)
         self._recorder = ArrivalRecorder()
         self._estimator = ReceiveSideEstimator(config.start_bps, config.min_bps, config.max_bps)
         self._told_bps = config.start_bps
-        self._repaired_bytes = 0.0
-        self._repaired_at = 0.0
         self._events: deque[RtpEvent] = deque()
         self._datagrams: deque[Datagram] = deque()
+        self._path = SendPath(
+            senders=self._senders,
+            controller=self._controller,
+            extensions=config.extensions,
+            emit=lambda data: self._emit(Datagram(data, is_rtcp=False)),
+        )
         self._rtcp = RtcpExchange(
             receivers=self._receivers,
             senders=self._senders,
@@ -138,6 +123,15 @@ class RtpSession:
         self.dropped_datagrams = 0
 
     # What is negotiated
+
+    def set_extensions(self, extensions: ExtensionMap) -> None:
+        """Take a new map of header extensions, for all streams."""
+        self.config = attrs.evolve(self.config, extensions=extensions)
+        self._path.extensions = extensions
+        for sender in self._senders.values():
+            sender.extensions = extensions
+        for receiver in self._receivers.values():
+            receiver.set_extensions(extensions)
 
     def add_receiver(self, config: ReceiverConfig) -> None:
         """Receive a media description, or change how; its streams begin anew if codecs change.
@@ -189,7 +183,7 @@ class RtpSession:
     @property
     def pacer_delay(self) -> float:
         """Seconds that what waits to be sent takes at the target bit rate."""
-        return self._pacer.queue_time
+        return self._path.queue_time
 
     def send_frame(
         self,
@@ -217,7 +211,8 @@ class RtpSession:
             extensions=extensions,
             marker=marker,
         )
-        self._queue(stream, packets, now)
+        self._rtcp.start(now)
+        self._path.add(stream, packets, now)
 
     def send_payload(
         self,
@@ -240,7 +235,8 @@ class RtpSession:
             marker=marker,
             extensions=extensions,
         )
-        self._queue(stream, packets, now)
+        self._rtcp.start(now)
+        self._path.add(stream, packets, now)
 
     def set_fec_ratio(self, ssrc: int, ratio: float) -> None:
         """Choose how many FEC packets go with each of a stream's; raises RtpError."""
@@ -251,49 +247,6 @@ class RtpSession:
         if stream is None:
             raise RtpError(f"no sender {ssrc:#x}")
         return stream
-
-    def _queue(
-        self, stream: SendStream, packets: list[tuple[RtpPacket, HeaderExtensions]], now: float
-    ) -> None:
-        priority = Priority.VIDEO if stream.is_video else Priority.AUDIO
-        for packet, extensions in packets:
-            self._pacer.add(_Queued(stream, packet, extensions), priority)
-        self._rtcp.start(now)
-        self._pace(now)
-
-    def _pace(self, now: float) -> None:
-        for paced in self._pacer.take(now):
-            self._leave(paced, now)
-
-    def _leave(self, paced: Paced[_Queued], now: float) -> None:
-        """Send a packet with its times. Runs per packet."""
-        queued = paced.item
-        if queued is None:
-            queued = self._padding()
-            if queued is None:
-                return
-        packet = queued.packet
-        values = queued.extensions
-        number = self._controller.send(_size(queued), now, paced.cluster)
-        profile, data = self.config.extensions.write(
-            msgspec.structs.replace(
-                values,
-                absolute_send_time=absolute_send_time(now),
-                transport_sequence_number=number,
-            )
-        )
-        wire = packet
-        if profile is not None:
-            wire = msgspec.structs.replace(packet, extension_profile=profile, extension=data)
-        self._emit(Datagram(serialise_rtp(wire), is_rtcp=False))
-        queued.stream.sent(packet, values, now)
-
-    def _padding(self) -> _Queued | None:
-        for stream in self._senders.values():
-            if stream.can_pad:
-                for packet, extensions in stream.padding(PADDING_SIZE_BYTES):
-                    return _Queued(stream, packet, extensions)
-        return None
 
     def _emit(self, datagram: Datagram) -> None:
         if len(self._datagrams) >= MAX_DATAGRAMS:
@@ -353,33 +306,12 @@ class RtpSession:
         ntp_seconds = now + self.config.ntp_offset
         for packet in parse_rtcp(data):
             for stream, numbers in self._rtcp.receive(packet, now, ntp_seconds, self._tell):
-                for entry in stream.retransmissions(numbers, now):
-                    queued = _Queued(stream, *entry)
-                    if self._may_repair(_size(queued), now):
-                        self._pacer.add(queued, Priority.RETRANSMISSION)
+                self._path.repair(stream, numbers, now)
         self._retarget()
-        self._pace(now)
-
-    def _may_repair(self, size_bytes: int, now: float) -> bool:
-        """Whether retransmissions stay within their share of what the path carries."""
-        share = REPAIR_SHARE * self._controller.target_bps / 8
-        elapsed = now - self._repaired_at
-        self._repaired_at = now
-        self._repaired_bytes = max(self._repaired_bytes - share * elapsed, 0.0)
-        if self._repaired_bytes > share * REPAIR_BURST:
-            return False
-        self._repaired_bytes += size_bytes
-        return True
+        self._path.pace(now)
 
     def _retarget(self) -> None:
-        target = self._controller.target_bps
-        self._pacer.set_bitrate(target)
-        can_pad = any(stream.can_pad for stream in self._senders.values())
-        if can_pad:
-            self._pacer.allow_padding()
-            # Before there is anything to pad with, a probe would measure the encoder.
-            for cluster in self._controller.take_probes():
-                self._pacer.probe(cluster)
+        target = self._path.retarget()
         if abs(target - self._told_bps) >= TARGET_STEP * self._told_bps:
             self._told_bps = target
             self._tell(TargetBitrateChanged(target))
@@ -403,7 +335,7 @@ class RtpSession:
     def next_deadline(self) -> float | None:
         """Return when to call `on_deadline`."""
         deadlines = [
-            self._pacer.next_deadline(),
+            self._path.next_deadline(),
             self._controller.next_deadline(),
             self._rtcp.next_deadline(),
         ]
@@ -415,7 +347,7 @@ class RtpSession:
         """Do what is due."""
         self._controller.on_deadline(now)
         self._retarget()
-        self._pace(now)
+        self._path.pace(now)
         for mid, receiver in self._receivers.items():
             for stream in receiver.streams:
                 if not receiver.config.wants_packets:

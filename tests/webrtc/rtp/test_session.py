@@ -168,7 +168,6 @@ def test_sound_waits_for_the_picture() -> None:
 def test_a_large_key_frame_does_not_overflow_the_jitter_buffer() -> None:
     pair = video_pair()
     frame = vp8_frame(1_500_000, is_key=True, tag=1)
-    pair.sender.session._pacer.set_bitrate(20e6)
     pair.sender.session.send_frame(VIDEO, frame, 0, pair.now)
     pair.run(4)
     assert [event.frame.data for event in pair.receiver.frames("v")] == [frame]

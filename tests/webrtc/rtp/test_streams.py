@@ -398,6 +398,25 @@ def test_an_idle_session_has_nothing_due() -> None:
     assert us.take_datagrams() == []
 
 
+def test_a_new_map_of_extensions_holds_for_streams_that_are_there() -> None:
+    us = session(ExtensionMap({1: MID_URI}))
+    us.add_sender(audio_sender)
+    us.set_extensions(ExtensionMap({5: MID_URI}))
+    us.send_frame(AUDIO, b"x", 0, 0.0)
+    (datagram,) = us.take_datagrams()
+    assert parse_rtp(datagram.data).extension == b"\x50a\0\0"
+
+
+def test_without_transport_feedback_the_target_is_not_lowered_for_want_of_it() -> None:
+    us = session()
+    us.add_sender(audio_sender)
+    before = us.target_bps
+    for step in range(500):
+        us.send_frame(AUDIO, b"x", 960 * step, 0.02 * step)
+        us.on_deadline(0.02 * step)
+    assert us.target_bps >= before
+
+
 def test_extensions_that_were_not_negotiated_are_not_sent() -> None:
     us = session(ExtensionMap({}))
     us.add_sender(audio_sender)

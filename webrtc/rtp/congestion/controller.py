@@ -101,7 +101,7 @@ class CongestionController:
         number = self._next_number
         self._next_number = number + 1
         self._unwrapper.highest = number
-        if not self._sent:
+        if not self._sent and self._feedback_at is not None:
             self._feedback_at = now  # nothing was in flight: the wait for feedback begins
         self._sent[number] = _Sent(now, size_bytes, cluster)
         if len(self._sent) > MAX_IN_FLIGHT:
@@ -198,7 +198,10 @@ class CongestionController:
         return self._retarget()
 
     def next_deadline(self) -> float | None:
-        """Return when missing feedback is to be acted on."""
+        """Return when missing feedback is to be acted on.
+
+        Not before the first: a peer that never sends any has its reports taken instead.
+        """
         if not self._sent or self._feedback_at is None:
             return None
         return self._feedback_at + FEEDBACK_TIMEOUT
