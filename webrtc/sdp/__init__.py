@@ -47,8 +47,10 @@ from webrtc.sdp.parameters import (
 )
 from webrtc.sdp.parser import parse_description
 from webrtc.sdp.perfect_negotiation import Decision, PerfectNegotiation
+from webrtc.sdp.session import JsepSession
 from webrtc.sdp.settings import BundlePolicy, JsepSettings
 from webrtc.sdp.transceiver import Transceiver
+from webrtc.sdp.trickle import TrickledCandidate
 
 __all__ = [
     "DEFAULT_CODECS",
@@ -65,6 +67,7 @@ __all__ = [
     "ExtMap",
     "Flag",
     "InvalidDescriptionError",
+    "JsepSession",
     "JsepSettings",
     "MediaKind",
     "MediaSection",
@@ -92,5 +95,6 @@ __all__ = [
     "Transport",
     "TransportChanged",
     "TransportRemoved",
+    "TrickledCandidate",
     "parse_description",
 ]

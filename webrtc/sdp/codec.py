@@ -98,6 +98,16 @@ class Codec:
             return ()
         return tuple(int(value) for value in values if value.isdecimal() and len(value) <= 3)
 
+    @property
+    def dependence(self) -> int:
+        """How late it is to be looked at: plain formats, RED that names some, rtx that may name it.
+
+        What its parameters refer to has a smaller number.
+        """
+        if self.is_rtx:
+            return 2
+        return 1 if self.associated_payload_types else 0
+
     def with_payload_types(self, payload_type: int, associated: Iterable[int]) -> Codec:
         """Return it with another payload type, and others in its parameters."""
         parameters = self.parameters

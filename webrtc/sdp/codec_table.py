@@ -53,12 +53,12 @@ def _video(payload_type: int, name: str, parameters: str = "") -> tuple[Codec, C
     return codec, rtx
 
 
-def _h264(payload_type: int, profile_level_id: str, packetization_mode: int) -> tuple[Codec, Codec]:
+def _h264(payload_type: int, profile_level_id: str) -> tuple[Codec, Codec]:
+    # Mode 1 alone: in mode 0 each NAL unit must fit a packet, which encoders seldom heed.
     return _video(
         payload_type,
         "H264",
-        f"level-asymmetry-allowed=1;packetization-mode={packetization_mode};"
-        f"profile-level-id={profile_level_id}",
+        f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}",
     )
 
 
@@ -72,9 +72,8 @@ AUDIO_CODECS: tuple[Codec, ...] = (
 VIDEO_CODECS: tuple[Codec, ...] = (
     *_video(96, "VP8"),
     *_video(98, "VP9", "profile-id=0"),
-    *_h264(102, "42e01f", 1),
-    *_h264(104, "42e01f", 0),
-    *_h264(106, "42001f", 1),
+    *_h264(102, "42e01f"),
+    *_h264(104, "42001f"),
     *_video(45, "AV1", "level-idx=5;profile=0;tier=0"),
     *_video(116, "red"),
     Codec(kind=MediaKind.VIDEO, name="ulpfec", clock_rate=90000, payload_type=118),

@@ -30,8 +30,9 @@ class Transceiver:
         codecs: of the settings' codecs those wanted here, in this order; None for all.
         receive_limit: a ``b=`` for the peer.
         added_by_track: whether a track that was added made it; only such a one may take a
-            section that a peer's offer begins (RFC 9429 §5.10).
+            section that a peer's offer begins (RFC 9429 §5.10), and a rollback leaves it.
 
+        is_from_peer: whether a peer's offer made it.
         mid: its section's name, once there is one.
         index: its section's number.
         current_direction: what was agreed on last; None before that.
@@ -56,6 +57,7 @@ class Transceiver:
     receive_limit: Bandwidth | None = None
     added_by_track: bool = False
 
+    is_from_peer: bool = attrs.field(default=False, init=False)
     mid: str | None = attrs.field(default=None, init=False)
     index: int | None = attrs.field(default=None, init=False)
     current_direction: Direction | None = attrs.field(default=None, init=False)
@@ -71,6 +73,11 @@ class Transceiver:
         if not self.stopped:
             self.stopping = True
             self.direction = Direction.INACTIVE
+
+    def leave(self) -> None:
+        """Lose the section, and all that was agreed on in it; for `webrtc.sdp` alone."""
+        self.mid = self.index = self.current_direction = None
+        self.send = self.receive = None
 
     @property
     def is_active(self) -> bool:
