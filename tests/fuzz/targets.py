@@ -12,6 +12,7 @@ from stun.describe import describe
 from stun.framer import StreamFramer
 from tests.fuzz import target_core
 from tests.fuzz.mutate import mutate
+from tests.fuzz.target_sctp import sctp
 from tests.turnd.core.kit import PEER, TCP, UDP, Client, World
 from turnd.core.five_tuple import Transport
 from turnd.core.outputs import Transmit
@@ -124,4 +125,5 @@ TARGETS: dict[str, Target] = {
     "frame": frame,
     "core": core,
     "authenticated": authenticated,
+    "sctp": sctp,
 }

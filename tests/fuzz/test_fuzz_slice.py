@@ -6,7 +6,7 @@ import pytest
 
 from tests.fuzz.targets import TARGETS
 
-RUNS = {"decode": 4000, "frame": 2000, "core": 60, "authenticated": 2500}
+RUNS = {"decode": 4000, "frame": 2000, "core": 60, "authenticated": 2500, "sctp": 250}
 
 
 @pytest.mark.parametrize("name", TARGETS)
