@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEPS   := $(VENV)/.installed
+# What drives browsers in tests, as package-lock.json pins it.
+BROWSER_DEPS := tests/browsers/node_modules/.package-lock.json
 
 # What the server needs from Debian (the compiler is for the native engine), and what tests
 # and measurements need on top of it.
 DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
-DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev nftables util-linux
+DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev nftables util-linux \
+	firefox-esr nodejs npm
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
 .PHONY: run test check format bench fuzz asan clean debian-run debian-test debian-bench
@@ -15,7 +18,7 @@ DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 run: $(DEPS)
 	@$(BIN)/turnd run --demo
 
-test: debian-test $(DEPS)
+test: debian-test $(DEPS) $(BROWSER_DEPS)
 	$(BIN)/pytest
 
 check: $(DEPS)
@@ -40,7 +43,7 @@ bench: debian-bench $(DEPS)
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/browsers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 NATIVE := $(filter-out %/_engine.c,$(wildcard turnd/datapath/native/*.[ch] turnd/datapath/native/*.pyx))
 
@@ -48,6 +51,10 @@ $(DEPS): pyproject.toml setup.py $(NATIVE) | debian-run
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+$(BROWSER_DEPS): tests/browsers/package-lock.json | debian-test
+	npm ci --prefix tests/browsers --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 debian-run:

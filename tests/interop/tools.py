@@ -25,6 +25,8 @@ PACKAGES = {
     "ip": "iproute2",
     "chromium": "chromium",
     "go": "golang-go golang-github-pion-ice.v2-dev",
+    "firefox-esr": "firefox-esr",
+    "node": "nodejs npm",
 }
 """Debian's packages of the programs used here."""
 

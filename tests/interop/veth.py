@@ -12,6 +12,8 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 
+import attrs
+
 from tests.interop.tools import tool
 
 _NETWORKS = ipaddress.ip_network("198.18.0.0/15")
@@ -26,9 +28,26 @@ def _ip(command: str) -> None:
     )
 
 
+@attrs.frozen
+class Link:
+    """Two hosts and what connects them.
+
+    Attributes:
+        near: this host's IPv4 address.
+        far: the other's, which is the network namespace `namespace`, and sends all it has to say
+            to anybody else this way.
+        namespace: for `ip netns exec`.
+
+    """
+
+    near: str
+    far: str
+    namespace: str
+
+
 @contextlib.contextmanager
-def veth_address() -> Iterator[str]:
-    """Give an IPv4 address of this host that is not loopback, for the length of the block.
+def veth_link() -> Iterator[Link]:
+    """Give a link to another host, for the length of the block.
 
     Raises:
         AssertionError: interfaces can't be made here; it says why.
@@ -46,4 +65,18 @@ def veth_address() -> Iterator[str]:
         _ip(f"link set {name} up")
         _ip(f"-n {name} addr add {far}/30 dev far")
         _ip(f"-n {name} link set far up")
-        yield str(near)
+        _ip(f"-n {name} link set lo up")
+        _ip(f"-n {name} route add default via {near}")
+        yield Link(str(near), str(far), name)
+
+
+@contextlib.contextmanager
+def veth_address() -> Iterator[str]:
+    """Give an IPv4 address of this host that is not loopback, for the length of the block.
+
+    Raises:
+        AssertionError: interfaces can't be made here; it says why.
+
+    """
+    with veth_link() as link:
+        yield link.near
