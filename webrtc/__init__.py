@@ -1,1 +1,52 @@
-"""A WebRTC peer for trio: SDP, DTLS, SRTP, SCTP, RTP and media over `ice_client`."""
+"""WebRTC for trio.
+
+async with PeerConnection(ice_servers=["stun:stun.example.org"]) as pc:
+    channel = pc.create_data_channel("chat")
+    await signalling.send((await pc.set_local_description()).to_json())
+    ...
+    await channel.send("hello")
+    async for message in channel:
+        print(message)
+
+`webrtc.sdp`, `webrtc.dtls`, `webrtc.sctp` and `webrtc.rtp` are the protocols without I/O,
+`webrtc.media` encodes and decodes, `webrtc.transport` joins them on ICE.
+"""
+
+from ice_client import AgentOptions, AgentState, IceServer, InterfaceFilter, Policy
+from webrtc.configuration import Configuration
+from webrtc.connection_state import ConnectionState, GatheringState
+from webrtc.data_channel import ChannelClosedError, DataChannel
+from webrtc.dtls import Certificate
+from webrtc.errors import WebRtcError
+from webrtc.peer_connection import ConnectionClosedError, ConnectionFailedError, PeerConnection
+from webrtc.sctp import ChannelOptions, ChannelState
+from webrtc.sdp import BundlePolicy, DescriptionType, Direction, MediaKind, SignalingState
+from webrtc.signalling import Description, IceCandidate, SignallingError
+
+__all__ = [
+    "AgentOptions",
+    "AgentState",
+    "BundlePolicy",
+    "Certificate",
+    "ChannelClosedError",
+    "ChannelOptions",
+    "ChannelState",
+    "Configuration",
+    "ConnectionClosedError",
+    "ConnectionFailedError",
+    "ConnectionState",
+    "DataChannel",
+    "Description",
+    "DescriptionType",
+    "Direction",
+    "GatheringState",
+    "IceCandidate",
+    "IceServer",
+    "InterfaceFilter",
+    "MediaKind",
+    "PeerConnection",
+    "Policy",
+    "SignalingState",
+    "SignallingError",
+    "WebRtcError",
+]

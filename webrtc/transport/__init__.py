@@ -1,6 +1,7 @@
 """What carries a bundle: ICE, DTLS, SRTP, RTP and SCTP on one component (RFC 7983, RFC 9143)."""
 
 from webrtc.transport.events import (
+    CandidateGathered,
     ChannelsChanged,
     DtlsChanged,
     IceChanged,
@@ -11,6 +12,7 @@ from webrtc.transport.settings import TransportSettings
 from webrtc.transport.transport import PeerTransport
 
 __all__ = [
+    "CandidateGathered",
     "ChannelsChanged",
     "DtlsChanged",
     "IceChanged",

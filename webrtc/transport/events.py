@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import attrs
 
-from ice_client import AgentState
+from ice_client import AgentState, Candidate
 from webrtc.dtls import DtlsState
 from webrtc.rtp import RtpEvent
 from webrtc.sctp import ChannelEvent
@@ -17,6 +17,13 @@ class IceChanged:
     """The ICE agent is in another state."""
 
     state: AgentState
+
+
+@attrs.frozen(slots=True)
+class CandidateGathered:
+    """One of our candidates; None: there are no more in this generation."""
+
+    candidate: Candidate | None
 
 
 @attrs.frozen(slots=True)
@@ -41,4 +48,6 @@ class RtpChanged:
     event: RtpEvent
 
 
-TransportEvent: TypeAlias = IceChanged | DtlsChanged | ChannelsChanged | RtpChanged
+TransportEvent: TypeAlias = (
+    IceChanged | CandidateGathered | DtlsChanged | ChannelsChanged | RtpChanged
+)

@@ -34,6 +34,7 @@ from webrtc.sctp import DataChannels
 from webrtc.sdp import DataParameters, Transport
 from webrtc.transport.clock import Timer, ntp_offset
 from webrtc.transport.events import (
+    CandidateGathered,
     ChannelsChanged,
     DtlsChanged,
     IceChanged,
@@ -104,6 +105,7 @@ class PeerTransport:
         self._timer = Timer()
         self._data: DataParameters | None = None
         self._early: deque[bytes] = deque(maxlen=MAX_EARLY)
+        self._restarted = trio.Event()
         self._sctp_has_begun = False
         self._is_flushing = self._flush_again = False
         self._scope = trio.CancelScope(shield=True)
@@ -131,6 +133,7 @@ class PeerTransport:
                 trio.open_nursery() as nursery,
             ):
                 nursery.start_soon(self._watch_ice, self.agent)
+                nursery.start_soon(self._tell_candidates, self.agent)
                 nursery.start_soon(self._receive, self.agent)
                 nursery.start_soon(self._keep_time)
                 task_status.started()
@@ -152,6 +155,8 @@ class PeerTransport:
         if parameters.local_credentials != agent.local_credentials:
             self._remote, self._candidates = None, set()
             self._has_all_candidates = False
+            self._restarted.set()  # first: restarting ends the iterator that is running
+            self.parameters = parameters
             await agent.restart(parameters.local_credentials)
         self.parameters = parameters
         remote = parameters.remote
@@ -195,6 +200,15 @@ class PeerTransport:
             if state in _SENDS:
                 self._begin_dtls()
                 self.flush()
+
+    async def _tell_candidates(self, agent: Agent) -> None:
+        while True:
+            self._restarted = trio.Event()
+            async for candidate in agent.local_candidates():
+                self._tell(self, CandidateGathered(candidate))
+            if not self._restarted.is_set():
+                self._tell(self, CandidateGathered(None))
+            await self._restarted.wait()
 
     def _begin_dtls(self) -> None:
         """Shake hands once both the peer and a way to it are known."""

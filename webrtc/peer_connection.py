@@ -1,0 +1,504 @@
+"""The peer connection of trio's users (W3C webrtc-pc §4.4)."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+import trio
+
+from ice_client import AgentState
+from ice_client.broadcast import Subscription
+from webrtc.channel_table import ChannelTable, IncomingChannels
+from webrtc.configuration import Configuration
+from webrtc.connection_state import (
+    ConnectionState,
+    GatheringState,
+    connection_state,
+    ice_connection_state,
+)
+from webrtc.data_channel import DataChannel
+from webrtc.dtls import Certificate
+from webrtc.errors import WebRtcError
+from webrtc.local_candidates import LocalCandidates
+from webrtc.observable import Changes, Observable
+from webrtc.sctp import ChannelOptions
+from webrtc.sdp import (
+    DataChanged,
+    DataParameters,
+    DescriptionType,
+    Event,
+    JsepSettings,
+    RemoteCandidateAdded,
+    SessionDescription,
+    SignalingState,
+    SignalingStateChanged,
+    Transport,
+    TransportChanged,
+    TransportRemoved,
+    parse_description,
+)
+from webrtc.sdp.session import JsepSession
+from webrtc.signalling import Description, IceCandidate
+from webrtc.transport import (
+    CandidateGathered,
+    ChannelsChanged,
+    DtlsChanged,
+    IceChanged,
+    PeerTransport,
+    TransportEvent,
+    TransportSettings,
+)
+
+
+class ConnectionClosedError(WebRtcError):
+    """The peer connection is closed."""
+
+
+class ConnectionFailedError(WebRtcError):
+    """The peer connection failed; the message says what did."""
+
+
+class PeerConnection:
+    """A connection with one peer, for the length of an ``async with`` block.
+
+    Its names and rules are the W3C's, its shape trio's: what is an event there is an async
+    iterator here, and what is a promise there is awaited here. Leaving the block closes it.
+
+    Args:
+        configuration: how to make it; the keywords of `Configuration` may be given instead.
+
+    """
+
+    def __init__(self, configuration: Configuration | None = None, **keywords: Any) -> None:
+        self.configuration = attrs.evolve(configuration or Configuration(), **keywords)
+        self.certificate = self.configuration.certificate or Certificate.generate()
+        # RFC 7022 §4.2: 96 random bits at least, and others in each connection.
+        cname = secrets.token_urlsafe(16)
+        sctp = self.configuration.sctp
+        self._jsep = JsepSession(
+            JsepSettings(
+                fingerprints=(self.certificate.fingerprint(),),
+                codecs=self.configuration.codecs,
+                bundle_policy=self.configuration.bundle_policy,
+                preferred_role=self.configuration.preferred_dtls_role,
+                is_lite=self.configuration.ice.settings.lite,
+                sctp_port=sctp.local_port,
+                max_message_size=sctp.max_message_size,
+                cname=cname,
+            ),
+            random_bytes=secrets.token_bytes,
+        )
+        self._transport_settings = TransportSettings(
+            ice=self.configuration.agent_options,
+            certificate=self.certificate,
+            dtls=self.configuration.dtls,
+            cname=cname,
+        )
+        self._transports: dict[int, PeerTransport] = {}
+        self._channels = ChannelTable(sctp)
+        self._data: DataParameters | None = None
+        self._candidates = LocalCandidates()
+        self._connection = Observable(ConnectionState.NEW)
+        self._ice = Observable(AgentState.NEW)
+        self._signaling = Observable(SignalingState.STABLE)
+        self._gathering = Observable(GatheringState.NEW)
+        self._needed = Observable(False)
+        self._operations = trio.Lock()
+        self._detail = ""
+        self._nursery: trio.Nursery | None = None
+        self._block: contextlib.AbstractAsyncContextManager[None] | None = None
+
+    # The block
+
+    async def __aenter__(self) -> Self:
+        if self._block is not None:
+            raise ConnectionClosedError("a peer connection is opened once")
+        self._block = self._run()
+        await self._block.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._block is not None  # noqa: S101 - it was entered
+        return await self._block.__aexit__(kind, error, traceback)
+
+    @contextlib.asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        failure: BaseException | None = None
+        async with trio.open_nursery() as self._nursery:
+            try:
+                yield
+            except BaseException as error:
+                failure = error  # raised as it is: the tasks are no business of the caller's
+            self.close()
+            self._nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        """End it, and tell the peer; leaving the block does that too. Idempotent."""
+        if self.is_closed:
+            return
+        self._jsep.close()
+        for transport in self._transports.values():
+            transport.close()
+        self._channels.close()
+        self._candidates.close()
+        for observable, last in (
+            (self._connection, ConnectionState.CLOSED),
+            (self._ice, AgentState.CLOSED),
+            (self._signaling, SignalingState.CLOSED),
+        ):
+            observable.set(last)  # type: ignore[arg-type]
+            observable.close()
+        self._gathering.close()
+        self._needed.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._connection.value is ConnectionState.CLOSED
+
+    def _check_open(self) -> trio.Nursery:
+        if self.is_closed:
+            raise ConnectionClosedError("the peer connection is closed")
+        if self._nursery is None:
+            raise ConnectionClosedError("the peer connection's block was not entered")
+        return self._nursery
+
+    # Descriptions
+
+    async def create_offer(self, *, ice_restart: bool = False) -> Description:
+        """Return an offer of what is wanted now; nothing changes until it is set.
+
+        Raises:
+            SignalingStateError: the peer's offer waits for an answer.
+            ConnectionClosedError: the connection is closed.
+
+        """
+        async with self._operation():
+            offer = self._jsep.create_offer(ice_restart=ice_restart)
+            return Description(DescriptionType.OFFER, str(offer))
+
+    async def create_answer(self) -> Description:
+        """Return an answer to the peer's offer.
+
+        Raises:
+            SignalingStateError: there is none.
+            ConnectionClosedError: the connection is closed.
+
+        """
+        async with self._operation():
+            return Description(DescriptionType.ANSWER, str(self._jsep.create_answer()))
+
+    async def set_local_description(self, description: Description | None = None) -> Description:
+        """Put our description into force; gathering begins with the first.
+
+        Args:
+            description: what `create_offer` or `create_answer` gave; None makes what is due,
+                which leaves no gap for others in between. A rollback takes our offer back.
+
+        Returns:
+            What to send to the peer, unless it is a rollback.
+
+        Raises:
+            SignalingStateError: it is not the time for such a description.
+            ModifiedDescriptionError: it is not what was created last.
+            ConnectionClosedError: the connection is closed.
+
+        """
+        async with self._operation():
+            if description is None:
+                events = self._jsep.set_local_description()
+            else:
+                events = self._jsep.set_local_description(description.type, _parsed(description))
+            self._candidates.hold()
+            try:
+                await self._follow(events)
+            finally:
+                self._candidates.release()
+        return self.local_description or Description(DescriptionType.ROLLBACK)
+
+    async def set_remote_description(self, description: Description) -> None:
+        """Put the peer's description into force; an offer of ours that it crosses is taken back.
+
+        Raises:
+            SdpParseError: it is no SDP.
+            InvalidDescriptionError: it breaks a rule of offer and answer.
+            SignalingStateError: it is not the time for such a description.
+            ConnectionClosedError: the connection is closed.
+
+        """
+        async with self._operation():
+            parsed = _parsed(description)
+            await self._follow(self._jsep.set_remote_description(description.type, parsed))
+
+    async def add_ice_candidate(self, candidate: IceCandidate | None) -> None:
+        """Take one of the peer's candidates; None, or one without text, means no more.
+
+        Candidates that cannot be used are ignored (RFC 8839 §5.1).
+
+        Raises:
+            CandidateTargetError: it belongs to no section.
+            SignalingStateError: there is no description of the peer's yet.
+            ConnectionClosedError: the connection is closed.
+
+        """
+        candidate = candidate or IceCandidate(candidate="")
+        async with self._operation():
+            await self._follow(
+                self._jsep.add_remote_candidate(
+                    candidate.candidate,
+                    sdp_mid=candidate.sdp_mid,
+                    sdp_m_line_index=candidate.sdp_m_line_index,
+                    username_fragment=candidate.username_fragment,
+                )
+            )
+
+    def restart_ice(self) -> None:
+        """Have the next offer restart ICE: new credentials and candidates, while media goes on.
+
+        Raises:
+            ConnectionClosedError: the connection is closed.
+
+        """
+        self._check_open()
+        self._jsep.restart_ice()
+        self._look_for_need()
+
+    @contextlib.asynccontextmanager
+    async def _operation(self) -> AsyncIterator[None]:
+        """Run one change of descriptions at a time, in the order in which they were asked for."""
+        async with self._operations:
+            self._check_open()
+            yield
+            self._look_for_need()
+
+    def _look_for_need(self) -> None:
+        if not self.is_closed:
+            self._needed.set(self._jsep.is_negotiation_needed)
+
+    async def negotiation_needed(self) -> AsyncIterator[None]:
+        """Yield whenever an offer is due: something is wanted that was not agreed on.
+
+        W3C: the negotiationneeded event. `webrtc.negotiation` does all that follows from it.
+        """
+        async for is_needed in self._needed.changes():
+            if is_needed and self._jsep.is_negotiation_needed:
+                yield
+
+    @property
+    def local_description(self) -> Description | None:
+        """Ours, with the candidates found so far; None before the first."""
+        kind, description = self._jsep.local_type, self._jsep.local_description
+        return None if kind is None else Description(kind, str(description))
+
+    @property
+    def remote_description(self) -> Description | None:
+        """The peer's, with its candidates so far; None before the first."""
+        kind, description = self._jsep.remote_type, self._jsep.remote_description
+        return None if kind is None else Description(kind, str(description))
+
+    # What follows from descriptions
+
+    async def _follow(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case TransportChanged(transport):
+                    await self._change_transport(transport)
+                case TransportRemoved(number):
+                    self._remove_transport(number)
+                case RemoteCandidateAdded(number, candidate):
+                    agent = self._transports[number].agent
+                    if agent is not None:
+                        await agent.add_remote_candidate(candidate)
+                case DataChanged(data):
+                    self._change_data(data)
+                case SignalingStateChanged(state):
+                    self._signaling.set(state)
+        self._candidates.keep(self._fragments)
+        self._look_at_transports()
+
+    async def _change_transport(self, parameters: Transport) -> None:
+        transport = self._transports.get(parameters.id)
+        if transport is None:
+            transport = PeerTransport(parameters, self._transport_settings, self._take)
+            self._transports[parameters.id] = transport
+            await self._check_open().start(transport.run)
+        await transport.apply(parameters)
+
+    def _remove_transport(self, number: int) -> None:
+        transport = self._transports.pop(number, None)
+        if transport is not None:
+            transport.drop_channels()
+            transport.close()
+
+    def _change_data(self, data: DataParameters | None) -> None:
+        if data is None:
+            return
+        for transport in self._transports.values():
+            if data.mid in transport.parameters.mids:
+                self._channels.use(transport)
+                transport.carry_channels(self._channels.core, data)
+
+    @property
+    def _fragments(self) -> set[str]:
+        """The ICE generations in use."""
+        return {
+            transport.parameters.local_credentials.username_fragment
+            for transport in self._transports.values()
+        }
+
+    # What follows from packets
+
+    def _take(self, transport: PeerTransport, event: TransportEvent) -> None:
+        """Pass on what a transport tells. Hot."""
+        match event:
+            case ChannelsChanged(channel_event):
+                self._channels.take(channel_event)
+            case CandidateGathered(candidate):
+                trickled = self._jsep.add_local_candidate(transport.id, candidate)
+                if trickled is not None:
+                    self._candidates.add(
+                        IceCandidate(
+                            candidate=trickled.candidate,
+                            sdp_mid=trickled.sdp_mid,
+                            sdp_m_line_index=trickled.sdp_m_line_index,
+                            username_fragment=trickled.username_fragment,
+                        )
+                    )
+                self._look_at_transports()
+            case IceChanged():
+                self._look_at_transports()
+            case DtlsChanged(_, detail):
+                self._detail = detail or self._detail
+                self._look_at_transports()
+
+    def _look_at_transports(self) -> None:
+        if self.is_closed:
+            return
+        transports = self._transports.values()
+        self._ice.set(ice_connection_state([each.ice_state for each in transports]))
+        states = [(each.ice_state, each.dtls.state) for each in transports]
+        self._connection.set(connection_state(states))
+        if not transports:
+            self._gathering.set(GatheringState.NEW)
+        elif self._candidates.is_complete(self._fragments):
+            self._gathering.set(GatheringState.COMPLETE)
+        else:
+            self._gathering.set(GatheringState.GATHERING)
+
+    # States
+
+    @property
+    def connection_state(self) -> ConnectionState:
+        """How the connection is doing."""
+        return self._connection.value
+
+    def connection_states(self) -> Changes[ConnectionState]:
+        """Return an async iterator: the state as it is, then each change, to the end."""
+        return self._connection.changes()
+
+    @property
+    def ice_connection_state(self) -> AgentState:
+        """How ICE is doing, DTLS aside."""
+        return self._ice.value
+
+    def ice_connection_states(self) -> Changes[AgentState]:
+        """Return an async iterator over `ice_connection_state`."""
+        return self._ice.changes()
+
+    @property
+    def signaling_state(self) -> SignalingState:
+        """Where the exchange of descriptions stands."""
+        return self._signaling.value
+
+    def signaling_states(self) -> Changes[SignalingState]:
+        """Return an async iterator over `signaling_state`."""
+        return self._signaling.changes()
+
+    @property
+    def ice_gathering_state(self) -> GatheringState:
+        """Whether candidates are still being found."""
+        return self._gathering.value
+
+    def ice_gathering_states(self) -> Changes[GatheringState]:
+        """Return an async iterator over `ice_gathering_state`."""
+        return self._gathering.changes()
+
+    async def connected(self) -> None:
+        """Return once the connection is up.
+
+        Raises:
+            ConnectionFailedError: it failed instead.
+            ConnectionClosedError: it was closed.
+
+        """
+        async for state in self.connection_states():
+            if state is ConnectionState.CONNECTED:
+                return
+            if state is ConnectionState.FAILED:
+                reason = self._detail or "no candidate pair works, or consent was lost"
+                raise ConnectionFailedError(reason)
+            if state is ConnectionState.CLOSED:
+                break
+        raise ConnectionClosedError("the peer connection is closed")
+
+    async def gathered(self) -> None:
+        """Return once all candidates are found, and in `local_description`.
+
+        For signalling that cannot trickle. Raises ConnectionClosedError.
+        """
+        async for state in self.ice_gathering_states():
+            if state is GatheringState.COMPLETE:
+                return
+        raise ConnectionClosedError("the peer connection is closed")
+
+    def local_candidates(self) -> Subscription[IceCandidate]:
+        """Return an async iterator over our candidates, for the peer; to the connection's end.
+
+        One without text says that a generation has no more; after an ICE restart others follow.
+        """
+        return self._candidates.subscribe()
+
+    # Data channels
+
+    def create_data_channel(
+        self, label: str = "", options: ChannelOptions | None = None, **keywords: Any
+    ) -> DataChannel:
+        """Make a data channel; the first one needs an exchange of descriptions.
+
+        Args:
+            label: its name.
+            options: how it is to be.
+            **keywords: those of `ChannelOptions`, instead or beside: `ordered`,
+                `max_retransmits`, `max_lifetime`, `protocol`, `negotiated`, `id`…
+
+        Raises:
+            ConnectionClosedError: the connection is closed.
+            NoStreamError: the id is in use, or there is none left.
+
+        """
+        self._check_open()
+        options = attrs.evolve(options or ChannelOptions(), label=label, **keywords)
+        channel = self._channels.open(options)
+        self._jsep.want_data()
+        self._look_for_need()
+        return channel
+
+    def data_channels(self) -> IncomingChannels:
+        """Return an async iterator over the channels that the peer opens."""
+        return self._channels.incoming()
+
+
+def _parsed(description: Description) -> SessionDescription | None:
+    return parse_description(description.sdp) if description.sdp else None
