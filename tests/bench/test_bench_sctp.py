@@ -14,7 +14,8 @@ def test_a_short_run_prints_ours_beside_aiortcs(tmp_path: Path) -> None:
     arguments = ["--rounds", "1", "--megabytes", "0.5", "--size", "1000", "--size", "16384"]
     result = CliRunner().invoke(main, [*arguments, "--output", str(output)])
     assert result.exit_code == 0, result.output
-    rows = re.findall(r"^\| (\d+) \| [\d.]+ \| [\d.]+ \([\d.]+x\) \| [\d.]+", result.output, re.M)
+    row = re.compile(r"^\| (\d+) \| [\d.]+ \| [\d.]+ \([\d.]+x\) \| [\d.]+", re.MULTILINE)
+    rows = row.findall(result.output)
     assert rows == ["1000", "16384"]
     samples = json.loads(output.read_text())["samples"]
     assert set(samples) == {"aiortc", "one by one", "in batches"}

@@ -66,6 +66,11 @@ class Association:
         return self._control.is_over
 
     @property
+    def is_ending(self) -> bool:
+        """Whether nothing more can be sent: it is over, or being shut down."""
+        return self._control.is_over or self._control.state not in _TAKES_MESSAGES
+
+    @property
     def buffered(self) -> int:
         """Bytes of messages that wait to be sent."""
         return self._queue.buffered
@@ -137,7 +142,7 @@ class Association:
 
         """
         control = self._control
-        if control.is_over or control.state not in _TAKES_MESSAGES:
+        if self.is_ending:
             raise SctpStateError(f"the association is {control.state.value}")
         if not payload:
             raise MessageTooLongError("SCTP has no empty messages")

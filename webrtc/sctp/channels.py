@@ -115,6 +115,9 @@ class DataChannels:
         self._now = now
         association = self.association
         association.receive(packet, now)
+        if not self._is_established:
+            # Messages may come with the chunk that establishes the association.
+            self._take_events()
         while (message := association.take_message()) is not None:
             self._deliver(*message)
         if association.has_events or association.queue.low:
@@ -165,12 +168,12 @@ class DataChannels:
         """Make a channel; before `start` too.
 
         Raises:
-            SctpStateError: the association is over.
+            SctpStateError: the association is ending or over.
             NoStreamError: the id is in use, or there is none left.
 
         """
-        if self.association.is_over:
-            raise SctpStateError("the association is over")
+        if self.association.is_ending:
+            raise SctpStateError("the association is ending or over")
         if len(self._channels) + len(self._unnumbered) >= self._max_channels:
             raise NoStreamError(f"{self._max_channels} channels are open")
         channel = DataChannel(self, options)
@@ -287,10 +290,15 @@ class DataChannels:
         )
         channel = DataChannel(self, options)
         channel.is_announced = True
+        try:
+            self.association.send(stream_id, Ppid.DCEP, ACK, now=self._now)
+        except SctpStateError:
+            # It crossed our shutdown, or a stream that is still being reset.
+            self.unclaimed += 1
+            return
         channel.state = ChannelState.OPEN
         self._channels[stream_id] = channel
         self.association.queue.set_weight(stream_id, options.priority)
-        self.association.send(stream_id, Ppid.DCEP, ACK, now=self._now)
         self._events.append(ChannelOpened(channel, by_peer=True))
 
     def _take_events(self) -> None:

@@ -131,7 +131,8 @@ class Inbound:
 
     def free(self, size: int, now: float) -> None:
         """Give the room of a message of `size` bytes back to the peer."""
-        self._taken -= size + MESSAGE_OVERHEAD
+        # What is freed may be of an association that was there before a restart.
+        self._taken = max(self._taken - size - MESSAGE_OVERHEAD, 0)
         # RFC 9260 §6.2: tell a peer that had (nearly) stopped; small steps are not worth a packet.
         half = self._settings.receive_buffer // 2
         if self._offered < half <= self.window:

@@ -16,6 +16,7 @@ _ADDRESSING = struct.Struct("!HHI")
 _CHECKSUM = struct.Struct("<I")
 _CHUNK_HEADER = struct.Struct("!BBH")
 _NO_CHECKSUM = bytes(4)
+_LEAST_PACKET = COMMON_HEADER_SIZE + CHUNK_HEADER_SIZE
 _PADDING = (b"", bytes(3), bytes(2), bytes(1))
 
 
@@ -86,7 +87,7 @@ class PacketWriter:
 
     def matches(self, packet: bytes, zero_is_valid: bool) -> bool:
         """Whether `packet` has this very header and a right checksum. Hot."""
-        if packet[:8] != self._addressing:
+        if packet[:8] != self._addressing or len(packet) < _LEAST_PACKET:
             return False
         checksum: int = google_crc32c.extend(self._checksum_of_header, packet[COMMON_HEADER_SIZE:])
         (sent,) = _CHECKSUM.unpack_from(packet, 8)
@@ -110,7 +111,7 @@ def decode_packet(data: bytes, *, zero_is_valid: bool = False) -> Packet:
         SctpDecodeError: it is too short, its checksum is wrong, or its chunks do not fit.
 
     """
-    if len(data) < COMMON_HEADER_SIZE + CHUNK_HEADER_SIZE:
+    if len(data) < _LEAST_PACKET:
         raise SctpDecodeError(f"packet of {len(data)} bytes is too short")
     source, destination, tag = _ADDRESSING.unpack_from(data)
     if not PacketWriter(source, destination, tag).matches(data, zero_is_valid):

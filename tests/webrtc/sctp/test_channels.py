@@ -32,7 +32,9 @@ from webrtc.sctp import (
     SendBufferFullError,
     Settings,
 )
+from webrtc.sctp.chunks import ChunkType
 from webrtc.sctp.dcep import ACK, Open, decode_payload, encode_payload
+from webrtc.sctp.packet import decode_packet
 
 # DCEP
 
@@ -204,6 +206,24 @@ def test_negotiated_channels_send_no_dcep() -> None:
 def test_options_that_contradict_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"exclude|limit|needs|from"):
         ChannelOptions(**options)
+
+
+def test_data_that_comes_with_the_opening_of_the_association_is_not_lost() -> None:
+    network, first, second = channel_pair()
+    ours = first.open(ChannelOptions(negotiated=True, id=0))
+    theirs = second.open(ChannelOptions(negotiated=True, id=0))
+    start_both(network)
+    second.take_datagrams(network.now)
+    for sender, receiver in ((first, second), (second, first), (first, second)):
+        (packet,) = sender.take_datagrams(network.now)
+        receiver.receive(packet, network.now)
+    theirs.send("early", network.now)
+    (packet,) = second.take_datagrams(network.now)
+    chunks = [chunk.type for chunk in decode_packet(packet, zero_is_valid=True).chunks]
+    assert chunks == [ChunkType.COOKIE_ACK, ChunkType.I_DATA]
+    assert ours.state is ChannelState.CONNECTING
+    first.receive(packet, network.now)
+    assert ours.take_message() == "early"
 
 
 def test_an_id_in_use_is_refused() -> None:
@@ -410,6 +430,32 @@ def test_the_end_of_the_association_closes_every_channel_with_the_reason() -> No
     with pytest.raises(SctpStateError):
         second.open(ChannelOptions())
     assert second.next_deadline() is None
+
+
+def test_an_open_that_crosses_our_shutdown_makes_no_channel() -> None:
+    network, first, second = connected(0, Link(delay=0.02))
+    first.open(ChannelOptions())
+    network.flush()
+    second.shutdown(network.now)
+    with pytest.raises(SctpStateError):
+        second.open(ChannelOptions())
+    network.run(lambda: first.association.is_over and second.association.is_over)
+    assert opened_by_peer(network, 1) == []
+    assert second.unclaimed == 1
+
+
+def test_a_peer_that_begins_again_closes_every_channel_and_can_be_used() -> None:
+    network, first, _ = connected()
+    channel, _ = pair_of(network, first)
+    again = DataChannels(Settings(), lambda size: bytes(range(size)))
+    network.ends = (first, again)
+    again.start(is_dtls_client=False, now=network.now)
+    network.run(lambda: channel.state is ChannelState.CLOSED and again._is_established)
+    errors = [e.error for e in network.events[0] if isinstance(e, ChannelClosed)]
+    assert errors == ["the peer began again"]
+    fresh, theirs = pair_of(network, first)
+    fresh.send("x", network.now)
+    network.run(lambda: bool(theirs.inbox))
 
 
 def test_a_thousand_channels_opened_and_closed_leave_nothing() -> None:

@@ -277,6 +277,17 @@ def test_unknown_chunks_are_treated_as_their_upper_bits_say(
     assert answers == [error] * is_reported + [answer] * next_is_handled
 
 
+def test_a_packet_cut_short_anywhere_is_counted_as_malformed() -> None:
+    network, first, _ = association_pair(3, Link(), CHECKED)
+    open_both(network)
+    network.settle()
+    whole = next(packet for sender, packet in network.sent if sender == 1 and packet[12] in (2, 11))
+    for size in range(len(whole)):
+        first.receive(whole[:size], NOW)
+    assert first.statistics.malformed == len(whole)
+    assert first.state is State.ESTABLISHED
+
+
 def test_a_reflected_abort_ends_only_with_the_right_tag() -> None:
     association = established()
     tcb = association._control.tcb
