@@ -1,0 +1,102 @@
+// The browser's end of a call, driven line by line from Python (browser.py).
+// `page` keeps what happened; everything asked for is a method of it.
+
+"use strict";
+
+const page = {
+  connection: null,
+  channels: {},
+  received: {},
+  candidates: [],
+  states: [],
+  waiters: [],
+
+  // Resolve once `condition` gives something true, looking again whenever anything happens.
+  until(condition) {
+    return new Promise((resolve) => {
+      const look = () => {
+        const value = condition();
+        if (!value) return false;
+        resolve(value);
+        return true;
+      };
+      if (!look()) this.waiters.push(look);
+    });
+  },
+
+  happened() {
+    this.waiters = this.waiters.filter((look) => !look());
+  },
+
+  // Who may use the camera is told the host's addresses; others get mDNS names.
+  async begin(configuration) {
+    this.camera = await navigator.mediaDevices.getUserMedia({
+      audio: true,
+      video: { width: 320, height: 240, frameRate: 20 },
+    });
+    const connection = (this.connection = new RTCPeerConnection(configuration));
+    connection.onicecandidate = (event) => {
+      if (event.candidate) this.candidates.push(event.candidate.toJSON());
+    };
+    connection.onconnectionstatechange = () => {
+      this.states.push(connection.connectionState);
+      this.happened();
+    };
+    connection.ondatachannel = (event) => this.watch(event.channel);
+    connection.ontrack = (event) => this.play(event);
+  },
+
+  watch(channel) {
+    channel.binaryType = "arraybuffer";
+    this.channels[channel.label] = channel;
+    this.received[channel.label] = [];
+    channel.onmessage = (event) => {
+      const data = event.data;
+      const isText = typeof data === "string";
+      this.received[channel.label].push(isText ? data : [...new Uint8Array(data)]);
+      this.happened();
+    };
+    channel.onopen = channel.onclose = () => this.happened();
+    this.happened();
+  },
+
+  open(label, options) {
+    this.watch(this.connection.createDataChannel(label, options));
+  },
+
+  async describe() {
+    await this.connection.setLocalDescription();
+    return this.connection.localDescription.toJSON();
+  },
+
+  async take(description) {
+    await this.connection.setRemoteDescription(description);
+  },
+
+  async add(candidate) {
+    await this.connection.addIceCandidate(candidate);
+  },
+
+  takeCandidates() {
+    return this.candidates.splice(0);
+  },
+
+  connected() {
+    const connection = this.connection;
+    return this.until(() => connection.connectionState === "connected");
+  },
+
+  async send(label, message) {
+    await this.until(() => this.channels[label]?.readyState === "open");
+    this.channels[label].send(typeof message === "string" ? message : Uint8Array.from(message));
+  },
+
+  async messages(label, count) {
+    await this.until(() => this.received[label]?.length >= count);
+    return this.received[label];
+  },
+
+  async closed(label) {
+    await this.until(() => this.channels[label]?.readyState === "closed");
+  },
+};
