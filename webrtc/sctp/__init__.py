@@ -36,7 +36,7 @@ from webrtc.sctp.events import (
     ResetAsked,
     Restarted,
 )
-from webrtc.sctp.send_queue import RELIABLE, Reliability
+from webrtc.sctp.outgoing import RELIABLE, Reliability
 from webrtc.sctp.settings import SCTP_PORT, Settings
 from webrtc.sctp.statistics import Statistics
 

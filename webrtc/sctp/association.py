@@ -15,10 +15,11 @@ from webrtc.sctp.control import Control
 from webrtc.sctp.errors import MessageTooLongError, SctpDecodeError, SctpStateError
 from webrtc.sctp.events import AssociationState, CloseReason, Event
 from webrtc.sctp.inbound import Inbound
+from webrtc.sctp.outgoing import RELIABLE, OutgoingMessage, Reliability
 from webrtc.sctp.packer import Packer
 from webrtc.sctp.packet import COMMON_HEADER_SIZE, RawChunk
 from webrtc.sctp.reassembly import Message, ProtocolViolationError
-from webrtc.sctp.send_queue import RELIABLE, OutgoingMessage, Reliability, SendQueue
+from webrtc.sctp.send_queue import SendQueue
 from webrtc.sctp.settings import MIN_PATH_MTU, Settings, packet_size
 from webrtc.sctp.statistics import Statistics
 

@@ -8,12 +8,13 @@ from typing import Protocol
 
 import attrs
 
-from webrtc.sctp.dcep import Priority
+from webrtc.sctp.dcep import MAX_NAME_SIZE, Open, Priority
 from webrtc.sctp.errors import SctpStateError
-from webrtc.sctp.send_queue import Reliability
+from webrtc.sctp.outgoing import Reliability
 
 MAX_CHANNEL_ID = 65534
 _MAX_LIMIT = 0xFFFFFFFF
+_MS = 1000
 
 
 class ChannelState(enum.Enum):
@@ -60,6 +61,8 @@ class ChannelOptions:
             raise ValueError("a negotiated channel needs an id")
         if self.id is not None and not 0 <= self.id <= MAX_CHANNEL_ID:
             raise ValueError(f"an id is from 0 to {MAX_CHANNEL_ID}")
+        if max(len(self.label.encode()), len(self.protocol.encode())) > MAX_NAME_SIZE:
+            raise ValueError(f"label and protocol are from 0 to {MAX_NAME_SIZE} bytes")
         if not 0 <= self.priority <= 0xFFFF:
             raise ValueError("a priority is from 0 to 65535")
 
@@ -67,6 +70,32 @@ class ChannelOptions:
     def reliability(self) -> Reliability:
         """For messages."""
         return Reliability(max_retransmits=self.max_retransmits, lifetime=self.max_lifetime)
+
+    def to_open(self) -> Open:
+        """Return the DATA_CHANNEL_OPEN that says this."""
+        lifetime = self.max_lifetime
+        return Open(
+            label=self.label,
+            protocol=self.protocol,
+            ordered=self.ordered,
+            max_retransmits=self.max_retransmits,
+            max_lifetime_ms=None if lifetime is None else round(lifetime * _MS),
+            priority=self.priority,
+        )
+
+    @classmethod
+    def of_open(cls, opening: Open, stream_id: int) -> ChannelOptions:
+        """Return what a DATA_CHANNEL_OPEN on a stream says."""
+        lifetime = opening.max_lifetime_ms
+        return cls(
+            label=opening.label,
+            protocol=opening.protocol,
+            ordered=opening.ordered,
+            max_retransmits=opening.max_retransmits,
+            max_lifetime=None if lifetime is None else lifetime / _MS,
+            id=stream_id,
+            priority=opening.priority,
+        )
 
 
 class Owner(Protocol):

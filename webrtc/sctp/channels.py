@@ -36,7 +36,6 @@ from webrtc.sctp.settings import Settings
 
 DEFAULT_MAX_MESSAGE_SIZE = 65536
 """What a peer takes that does not say (RFC 8841 §6.1)."""
-_MS = 1000
 
 ChannelEvent = (
     ChannelOpened
@@ -278,16 +277,7 @@ class DataChannels:
             if channel is None and self.association.can_reset:
                 self.association.reset_streams([stream_id])
             return
-        lifetime = opening.max_lifetime_ms
-        options = ChannelOptions(
-            label=opening.label,
-            protocol=opening.protocol,
-            ordered=opening.ordered,
-            max_retransmits=opening.max_retransmits,
-            max_lifetime=None if lifetime is None else lifetime / _MS,
-            id=min(stream_id, MAX_CHANNEL_ID),
-            priority=opening.priority,
-        )
+        options = ChannelOptions.of_open(opening, stream_id)
         channel = DataChannel(self, options)
         channel.is_announced = True
         try:
@@ -359,16 +349,8 @@ class DataChannels:
         queue = self.association.queue
         queue.set_weight(stream_id, options.priority)
         if not options.negotiated:
-            lifetime = options.max_lifetime
-            opening = Open(
-                label=options.label,
-                protocol=options.protocol,
-                ordered=options.ordered,
-                max_retransmits=options.max_retransmits,
-                max_lifetime_ms=None if lifetime is None else round(lifetime * _MS),
-                priority=options.priority,
-            )
-            self.association.send(stream_id, Ppid.DCEP, opening.encode(), now=self._now)
+            opening = options.to_open().encode()
+            self.association.send(stream_id, Ppid.DCEP, opening, now=self._now)
         channel.state = ChannelState.OPEN
         channel.buffered_amount_low_threshold = channel.buffered_amount_low_threshold
         self._events.append(ChannelOpened(channel))

@@ -15,7 +15,7 @@ _ACK_TYPE = 2
 _OPEN_TYPE = 3
 _UNORDERED = 0x80
 _RELIABLE, _REXMIT, _TIMED = 0, 1, 2
-_MAX_LENGTH = 0xFFFF
+MAX_NAME_SIZE = 0xFFFF
 ACK = bytes([_ACK_TYPE])
 
 
@@ -65,7 +65,7 @@ class Open:
 
         """
         label, protocol = self.label.encode(), self.protocol.encode()
-        if max(len(label), len(protocol)) > _MAX_LENGTH:
+        if max(len(label), len(protocol)) > MAX_NAME_SIZE:
             raise SctpError("a label or protocol must not be longer than 65,535 bytes")
         kind, limit = _RELIABLE, 0
         if self.max_retransmits is not None:

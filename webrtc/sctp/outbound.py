@@ -6,11 +6,12 @@ import math
 
 from webrtc.sctp.chunks import DataFlag, ForwardTsn, IForwardTsn
 from webrtc.sctp.congestion import CongestionWindow
+from webrtc.sctp.outgoing import OutgoingMessage, SentChunk
 from webrtc.sctp.outstanding import Outstanding
 from webrtc.sctp.packer import Packer
 from webrtc.sctp.packet import COMMON_HEADER_SIZE
 from webrtc.sctp.rto import RetransmissionTimeout
-from webrtc.sctp.send_queue import DATA_HEADER, OutgoingMessage, SendQueue, SentChunk
+from webrtc.sctp.send_queue import DATA_HEADER, SendQueue
 from webrtc.sctp.serial import MASK_16, MASK_32, unwrap_32
 from webrtc.sctp.settings import Settings
 

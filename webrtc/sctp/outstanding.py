@@ -10,7 +10,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from webrtc.sctp.send_queue import OutgoingMessage, SentChunk
+from webrtc.sctp.outgoing import OutgoingMessage, SentChunk
 
 IN_FLIGHT, GAP_ACKED, LOST, ABANDONED, ACKED = range(5)
 MISSES_BEFORE_RETRANSMIT = 3

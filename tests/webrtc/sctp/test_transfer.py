@@ -7,14 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.webrtc.sctp.network import Link, Network, association_pair
 from tests.webrtc.sctp.test_opening import open_both
 from webrtc.sctp import (
     Association,
-    AssociationState,
     Closed,
     CloseReason,
     Reliability,
@@ -22,10 +19,7 @@ from webrtc.sctp import (
     Settings,
 )
 from webrtc.sctp.chunks import Data, IData, Sack, decode_chunk
-from webrtc.sctp.congestion import CongestionWindow
-from webrtc.sctp.outstanding import _subtract
 from webrtc.sctp.packet import decode_packet
-from webrtc.sctp.received_tsns import ReceivedTsns
 from webrtc.sctp.rto import RetransmissionTimeout
 
 PLAIN = Settings(interleaving=False, zero_checksum=False)
@@ -312,226 +306,6 @@ def test_rto_follows_the_rfcs_formula_with_a_spread_for_delayed_sacks() -> None:
     assert spread.seconds == pytest.approx(0.25)
 
 
-# Windows
-
-
-def test_congestion_window_grows_and_shrinks_as_the_rfc_says() -> None:
-    window = CongestionWindow(Settings(initial_window=4), 1000)
-    assert window.size == 4000
-    window.acknowledged(2000, everything=False)
-    assert window.size == 4000, "it was not used up"
-    window.sent(4000)
-    window.acknowledged(2000, everything=False)
-    assert window.size == 6000
-    window.sent(6000)
-    window.acknowledged(6000, everything=False)
-    assert window.size == 10_000, "four packets at most for one SACK"
-    window.lost(highest_outstanding=77)
-    window.lost(highest_outstanding=99)
-    assert (window.size, window.threshold) == (5000, 5000), "once per window"
-    window.sent(5000)
-    window.acknowledged(1000, everything=False)
-    assert window.size == 5000, "not while it recovers"
-    window.advanced_to(77)
-    window.threshold = 4000
-    window.acknowledged(5000, everything=False)
-    assert window.size == 6000, "one packet for a window's worth"
-    window.timed_out()
-    assert (window.size, window.threshold) == (1000, 4000)
-
-
-def test_an_idle_window_is_not_trusted() -> None:
-    window = CongestionWindow(Settings(), 1000)
-    window.size = 64_000
-    window.went_idle(0.0)
-    window.resumed(2.5, rto=1.0)
-    assert window.size == 16_000
-    window.went_idle(10.0)
-    window.resumed(1000.0, rto=1.0)
-    assert window.size == 4000
-
-
-def test_no_more_than_the_window_is_ever_in_flight() -> None:
-    network, first, second = opened(Link(delay=0.05, loss=0.02), seed=5)
-    tcb = first._control.tcb
-    assert tcb is not None
-    count = sent = 0
-
-    def done() -> bool:
-        nonlocal count, sent
-        while first.buffered < 50_000 and sent < 1000:
-            first.send(0, 53, bytes(1000), now=network.now)
-            sent += 1
-        window = tcb.outbound.window
-        flight = sum(c.size for c in tcb.outbound.outstanding._chunks if c.state == 0)
-        assert tcb.outbound.outstanding.flight == flight
-        count += len(received(second, network.now))
-        network.flush()
-        assert flight <= max(window.size, peak[0]) + window.payload
-        peak[0] = max(tcb.outbound.outstanding.flight, 0)
-        return count == 1000
-
-    peak = [0]
-    network.run(done)
-
-
-def test_a_bottleneck_is_filled_and_shared_memory_stays_bounded() -> None:
-    link = Link(delay=0.02, bytes_per_second=250_000, queue_bytes=30_000)
-    network, first, second = opened(link)
-    count = sent = 0
-    began = network.now
-
-    def done() -> bool:
-        nonlocal count, sent
-        while first.buffered < 100_000 and sent < 2000:
-            first.send(0, 53, bytes(1000), now=network.now)
-            sent += 1
-        count += len(received(second, network.now))
-        return count == 2000
-
-    network.run(done)
-    rate = 2_000_000 / (network.now - began)
-    assert rate > 0.8 * 250_000
-
-
-def test_a_reader_that_stops_stops_the_sender_and_sets_it_going_again() -> None:
-    settings = Settings(receive_buffer=100_000, max_message_size=50_000)
-    network, first, second = opened(Link(delay=0.01), settings)
-    for _ in range(400):
-        first.send(0, 53, bytes(1000), now=network.now)
-    network.run_for(20.0)
-    assert first.state is AssociationState.ESTABLISHED
-    tcb = second._control.tcb
-    assert tcb is not None
-    assert 99_000 < tcb.inbound.held < 102_500
-    assert first.buffered > 250_000
-    probes = len(network.sent)
-    network.run_for(60.0)
-    assert len(network.sent) - probes < 60
-    began = network.now
-    count = 0
-
-    def done() -> bool:
-        nonlocal count
-        count += len(received(second, network.now))
-        return count == 400
-
-    network.run(done)
-    assert network.now - began < 9.0
-    assert tcb.inbound.held == 0
-
-
-def test_fragments_that_fill_the_buffer_end_the_association() -> None:
-    settings = Settings(receive_buffer=60_000, max_message_size=50_000, interleaving=True)
-    network, first, second = opened(None, Settings(), settings)
-    for stream_id in range(10):
-        first.send(stream_id, 53, bytes(49_000), now=network.now)
-    network.run(lambda: second.is_over)
-    event = second.take_events()[-1]
-    assert isinstance(event, Closed)
-    assert (event.reason, event.cause_code) == (CloseReason.PROTOCOL_VIOLATION, 4)
-
-
-def test_a_message_longer_than_allowed_ends_the_association() -> None:
-    small = Settings(max_message_size=10_000)
-    network, first, second = opened(None, Settings(), small)
-    first.send(0, 53, bytes(20_000), now=network.now)
-    network.run(lambda: first.is_over and second.is_over)
-    assert second.take_message() is None
-
-
-# Order and fairness
-
-
-def test_unordered_messages_do_not_wait_for_lost_ones() -> None:
-    network, first, second = opened(Link(delay=0.01))
-    network.drop = drop_once(0)
-    for index in range(4):
-        first.send(0, 53, bytes([index]) * 1132, ordered=False, now=network.now)
-    first.send(1, 53, b"other stream", now=network.now)
-    order: list[int] = []
-
-    def done() -> bool:
-        order.extend(message[0] for message in received(second, network.now))
-        return len(order) == 5
-
-    network.run(done)
-    assert order == [ord("o"), 1, 2, 3, 0]
-
-
-def test_ordered_messages_wait() -> None:
-    network, first, second = opened(Link(delay=0.01))
-    network.drop = drop_once(0)
-    for index in range(4):
-        first.send(0, 53, bytes([index]) * 1132, now=network.now)
-    order: list[int] = []
-
-    def done() -> bool:
-        order.extend(message[0] for message in received(second, network.now))
-        return len(order) == 4
-
-    network.run(done)
-    assert order == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("interleaving", [False, True])
-def test_streams_share_by_weight(interleaving: bool) -> None:
-    network, first, second = opened(None, Settings(interleaving=interleaving))
-    first.queue.set_weight(1, 512)
-    for index in range(300):
-        for stream_id in (0, 1):
-            first.send(stream_id, 53, bytes([index % 256]) * 1000, now=network.now)
-    streams: list[int] = []
-
-    def done() -> bool:
-        while (message := second.take_message()) is not None:
-            streams.append(message[0])
-            second.free(len(message[2]), network.now)
-        return len(streams) == 600
-
-    network.run(done)
-    first_half = streams[:300]
-    assert first_half.count(1) == pytest.approx(200, abs=4)
-
-
-@pytest.mark.parametrize(("interleaving", "is_held_up"), [(True, False), (False, True)])
-def test_a_long_message_holds_up_others_only_without_interleaving(
-    interleaving: bool, is_held_up: bool
-) -> None:
-    network, first, second = opened(Link(delay=0.01), Settings(interleaving=interleaving))
-    first.send(0, 53, bytes(250_000), now=network.now)
-    network.flush()
-    first.send(1, 53, b"urgent", now=network.now)
-    streams: list[int] = []
-
-    def done() -> bool:
-        while (message := second.take_message()) is not None:
-            streams.append(message[0])
-        return len(streams) == 2
-
-    network.run(done)
-    assert (streams == [0, 1]) is is_held_up
-
-
-def test_a_channel_with_many_small_messages_does_not_starve_beside_large_ones() -> None:
-    network, first, second = opened(None, PLAIN)
-    for _ in range(20):
-        first.send(0, 53, bytes(60_000), now=network.now)
-    for _ in range(200):
-        first.send(1, 53, bytes(100), now=network.now)
-    order: list[int] = []
-
-    def done() -> bool:
-        while (message := second.take_message()) is not None:
-            order.append(message[0])
-            second.free(len(message[2]), network.now)
-        return len(order) == 220
-
-    network.run(done)
-    assert order.index(0) < 210
-    assert order[:205].count(1) > 190
-
-
 # What is refused
 
 
@@ -562,40 +336,3 @@ def test_a_reliability_below_zero_is_refused(values: dict[str, int]) -> None:
 def test_settings_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         Settings(**values)
-
-
-# Models
-
-
-@given(st.lists(st.integers(1, 40), max_size=60), st.lists(st.integers(0, 45), max_size=3))
-def test_received_tsns_are_a_set(order: list[int], advances: list[int]) -> None:
-    tsns, model = ReceivedTsns(0), set[int]()
-    for tsn in order:
-        assert tsns.add(tsn) == (tsn not in model)
-        model.add(tsn)
-    for tsn in advances:
-        tsns.advance(tsn)
-        model |= set(range(1, tsn + 1))
-    cumulative = next(tsn - 1 for tsn in range(1, 100) if tsn not in model)
-    assert tsns.cumulative == cumulative
-    assert tsns.highest == max(model, default=0)
-    gaps = {cumulative + offset for a, b in tsns.gaps(99) for offset in range(a, b + 1)}
-    assert gaps == {tsn for tsn in model if tsn > cumulative}
-
-
-ranges = st.lists(st.integers(0, 60), max_size=12, unique=True).map(
-    lambda points: [
-        (start, end - 1)
-        for start, end in zip(sorted(points)[::2], sorted(points)[1::2], strict=False)
-    ]
-)
-
-
-@given(ranges, ranges)
-def test_ranges_subtract_as_sets_do(
-    minuend: list[tuple[int, int]], subtrahend: list[tuple[int, int]]
-) -> None:
-    def members(blocks: list[tuple[int, int]]) -> set[int]:
-        return {each for start, end in blocks for each in range(start, end + 1)}
-
-    assert members(_subtract(minuend, subtrahend)) == members(minuend) - members(subtrahend)
