@@ -149,6 +149,7 @@ class FecEncoder:
         self.ratio = ratio
         self._max_group = min(max_group, LONG_MASK_BITS)
         self._group: list[RtpPacket] = []
+        self._ready: list[FecPacket] = []
 
     def add(self, packet: RtpPacket) -> list[FecPacket]:
         """Take a media packet; return what to send after it.
@@ -164,13 +165,15 @@ class FecEncoder:
             group.clear()
         group.append(packet)
         count = round(len(group) * self.ratio)
-        if len(group) < self._max_group and not (packet.marker and count):
-            return []
-        count = max(count, 1)
-        base = group[0].sequence_number
-        packets = [protect(group[start::count], base) for start in range(count)]
-        group.clear()
-        return packets
+        if len(group) >= self._max_group or (packet.marker and count):
+            count = max(count, 1)
+            base = group[0].sequence_number
+            self._ready += [protect(group[start::count], base) for start in range(count)]
+            group.clear()
+        if not packet.marker and len(self._ready) < MAX_FEC_PACKETS:
+            return []  # between frames, where its sequence numbers are in nobody's way
+        ready, self._ready = self._ready, []
+        return ready
 
 
 class FecDecoder:

@@ -120,6 +120,19 @@ def test_a_key_frame_ends_the_wait_when_its_time_has_come() -> None:
     assert [frame.is_key_frame for frame in jitter.take(0.08)] == [True]
 
 
+def test_padding_within_a_frame_is_no_hole() -> None:
+    stream, jitter = Stream(), buffer()
+    packets = stream.frame(is_key=True)
+    moved = [packets[0], *((p, number + 1, at) for p, number, at in packets[1:])]
+    put(jitter, moved)
+    assert jitter.take(0.0) == []
+    jitter.insert(RtpPacket(96, 0, 0, 7, b""), packets[1][1], 0, 0.0)
+    assert len(jitter.take(0.0)) == 1
+    stream.number += 1
+    put(jitter, stream.frame())
+    assert len(jitter.take(0.0)) == 1
+
+
 def test_padding_fills_a_hole_between_frames() -> None:
     stream, jitter = Stream(), buffer()
     put(jitter, stream.frame(is_key=True))
@@ -163,6 +176,27 @@ def test_a_stream_that_begins_anew_is_followed() -> None:
     assert jitter.needs_key_frame
     put(jitter, stream.frame(is_key=True))
     assert len(jitter.take(0.0)) == 1
+
+
+def test_frames_that_can_never_be_decoded_are_not_kept() -> None:
+    stream, jitter = Stream(), buffer()
+    for index in range(200):
+        put(jitter, stream.frame(), index / 30)
+        assert jitter.take(index / 30) == []
+    assert len(jitter._frames) <= 9
+    assert jitter.dropped >= 190
+
+
+def test_while_a_key_frame_is_needed_only_its_packets_are_worth_repair() -> None:
+    stream, jitter = Stream(), buffer()
+    put(jitter, stream.frame())
+    assert jitter.first_useful_number > stream.number + 10_000
+    key = stream.frame(is_key=True)
+    put(jitter, key[:1])
+    assert key[0][1] - 10 < jitter.first_useful_number <= key[0][1]
+    put(jitter, key[1:])
+    jitter.take(0.0)
+    assert jitter.first_useful_number == stream.number
 
 
 def test_malformed_payloads_and_unknown_types_are_counted() -> None:
@@ -256,6 +290,16 @@ def test_a_drifting_clock_is_followed() -> None:
         clock.observe(960 * number, now)
         clock.adapt(now)
     assert clock.playout_time(960 * 19_999) - now == pytest.approx(0.0, abs=0.02)
+
+
+def test_a_path_that_grows_longer_is_not_taken_for_jitter_for_long() -> None:
+    clock = PlayoutClock(48_000)
+    for number in range(3000):
+        now = number * 0.02 + (0.1 if number >= 500 else 0.0)
+        clock.observe(960 * number, now)
+        clock.adapt(now)
+    assert clock.base == pytest.approx(0.1)
+    assert clock.delay < 0.01
 
 
 def test_a_clock_that_is_set_is_followed_at_once() -> None:

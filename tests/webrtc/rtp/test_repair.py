@@ -303,6 +303,14 @@ def test_fec_recovers_any_single_packet_bit_for_bit(
     assert recovered == [group[lost]]
 
 
+def test_what_one_fec_packet_brings_back_completes_anothers_group() -> None:
+    media = [packet(number, bytes((number,)) * number) for number in (1, 2, 3)]
+    decoder = FecDecoder(7)
+    assert decoder.add_media(media[2]) == []
+    assert decoder.add_fec(protect(media[:2]).pack()) == []  # both are missing
+    assert decoder.add_fec(protect(media[1:]).pack()) == [media[1], media[0]]
+
+
 def test_fec_packets_parse_as_they_were_packed_with_long_masks_too() -> None:
     for offsets in ((0, 3), (0, 15), (1, 40), (47,)):
         fec = FecPacket(5, offsets, bytes(range(8)), b"payload")
@@ -341,3 +349,12 @@ def test_a_group_ends_with_its_frame_and_bursts_are_dealt_out() -> None:
         (100, (2, 5)),
     ]
     assert FecEncoder(ratio=0.0).add(packet(1)) == []
+
+
+def test_fec_over_a_large_frame_goes_after_it() -> None:
+    encoder = FecEncoder(ratio=0.1, max_group=10)
+    counts = [
+        len(encoder.add(RtpPacket(96, number, 0, 7, b"x", marker=number == 24)))
+        for number in range(25)
+    ]
+    assert counts == [0] * 24 + [2]

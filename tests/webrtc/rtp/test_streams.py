@@ -14,7 +14,9 @@ from tests.webrtc.rtp.pair import (
     AUDIO,
     EXTENSIONS,
     OPUS,
+    RED,
     RTX,
+    ULPFEC,
     VIDEO,
     VIDEO_RTX,
     VP8,
@@ -23,6 +25,7 @@ from tests.webrtc.rtp.pair import (
     Pair,
     audio_receiver,
     audio_sender,
+    fec_sender,
     video_receiver,
     video_sender,
     vp8_frame,
@@ -33,6 +36,7 @@ from webrtc.rtp import (
     Codec,
     Datagram,
     ExtensionMap,
+    FrameReceived,
     HeaderExtensions,
     KeyFrameRequested,
     PacketReceived,
@@ -49,6 +53,7 @@ from webrtc.rtp import (
 from webrtc.rtp.demultiplexer import MAX_SSRCS, Demultiplexer
 from webrtc.rtp.header_extensions import ABSOLUTE_SEND_TIME_URI, MID_URI
 from webrtc.rtp.receiver import MAX_STREAMS
+from webrtc.rtp.red import RedAudioEncoder
 from webrtc.rtp.rtcp import (
     FullIntraRequest,
     GenericNack,
@@ -143,6 +148,87 @@ def test_unknown_ssrcs_and_hostile_bytes_grow_nothing() -> None:
     # And the call goes on: a new stream takes the place of a stale one.
     us.receive(wire(RtpPacket(96, 1, 0, 42, bytes.fromhex("1000aa"), marker=True)), now + 20)
     assert ("v", 42) in us.receive_statistics()
+
+
+def test_a_stream_is_not_pushed_out_while_it_flows() -> None:
+    us = session()
+    us.add_receiver(audio_receiver)
+    for ssrc in range(MAX_STREAMS + 5):
+        us.receive(wire(RtpPacket(111, 1, 0, 100 + ssrc, b"x")), 0.1 * ssrc)
+    assert set(us.receive_statistics()) == {("a", 100 + n) for n in range(MAX_STREAMS)}
+    us.receive(wire(RtpPacket(111, 1, 0, 999, b"x")), 30.0)
+    assert ("a", 999) in us.receive_statistics()
+
+
+def test_a_flood_of_nacks_gets_a_share_of_the_bit_rate() -> None:
+    us = session()
+    us.add_sender(video_sender)
+    numbers: list[int] = []
+    sent = 0
+    now = 0.0
+    for step in range(3000):
+        now = step * 0.001
+        if step % 33 == 0:
+            us.send_frame(VIDEO, vp8_frame(3000, is_key=True, tag=step), 90 * step, now)
+        us.on_deadline(now)
+        for datagram in us.take_datagrams():
+            if datagram.is_rtcp:
+                continue
+            packet = parse_rtp(datagram.data)
+            if packet.ssrc == VIDEO:
+                numbers.append(packet.sequence_number)
+            else:
+                sent += len(datagram.data)
+        us.receive(serialise_rtcp([GenericNack(1, VIDEO, tuple(numbers[-100:]))]), now)
+    assert 0 < 8 * sent / now < 0.8 * us.target_bps
+
+
+def test_red_audio_fills_single_losses() -> None:
+    red = Codec(63, "red", 48_000)
+    us, them = session(), session(seed=2)
+    us.add_sender(attrs.evolve(audio_sender, codecs=(OPUS, red)))
+    them.add_receiver(attrs.evolve(audio_receiver, codecs=(OPUS, red)))
+    encoder = RedAudioEncoder(111)
+    payloads = []
+    for step in range(100):
+        now = step * 0.02
+        payload = b"\xfc" + bytes((step,))
+        payloads.append(payload)
+        us.send_payload(
+            AUDIO,
+            encoder.encode(payload, 960 * step),
+            960 * step,
+            now,
+            payload_type=63,
+            marker=False,
+        )
+        for datagram in us.take_datagrams():
+            if step % 5 != 3:
+                them.receive(datagram.data, now)
+        them.on_deadline(now)
+    them.on_deadline(5.0)
+    events = [event for event in them.take_events() if isinstance(event, FrameReceived)]
+    assert [event.frame.data for event in events] == payloads
+    assert {event.frame.payload_type for event in events} == {111}
+    assert sum(event.frame.lost_before for event in events) == 0
+    assert them.receive_statistics()["a", AUDIO].packets_discarded == 0
+
+
+def test_fec_packets_are_no_holes_to_codecs_without_picture_identifiers() -> None:
+    h264 = Codec(96, "H264", 90_000)
+    us, them = session(), session(seed=2)
+    us.add_sender(attrs.evolve(fec_sender, codecs=(h264,)))
+    us.set_fec_ratio(VIDEO, 0.5)
+    them.add_receiver(ReceiverConfig("v", (h264, RED, ULPFEC)))
+    for index, (frame, _) in enumerate(frames("H264")):
+        now = 2.0 * index
+        us.send_frame(VIDEO, frame, 180_000 * index, now)
+        for step in range(1, 200):
+            us.on_deadline(now + step / 100)
+        for datagram in us.take_datagrams():
+            them.receive(datagram.data, now)
+    assert us.send_statistics()[VIDEO].fec_packets_sent > 10
+    assert them.receive_statistics()["v", VIDEO].frames_received == len(frames("H264"))
 
 
 def test_hostile_rtcp_raises_nothing_and_changes_no_call() -> None:

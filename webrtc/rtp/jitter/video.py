@@ -62,13 +62,17 @@ class _Partial:
         if info.is_key_frame:
             self.is_key = True
 
-    @property
-    def is_whole(self) -> bool:
+    def is_whole(self, padding: set[int]) -> bool:
         """Whether nothing is missing from the lowest packet to the marker.
 
         Packets before the lowest may be missing: whoever asks knows what comes before.
         """
-        return self.end is not None and len(self.packets) == self.end - self.lowest + 1
+        if self.end is None:
+            return False
+        missing = self.end - self.lowest + 1 - len(self.packets)
+        if missing and missing <= len(padding):
+            missing -= sum(self.lowest < number < self.end for number in padding)
+        return not missing
 
     def follows_picture(self, before: int | None) -> bool:
         """Whether it is the picture after that one: then what is missing between was no picture.
@@ -79,10 +83,9 @@ class _Partial:
             return False
         return (self.picture_id - before) & self.picture_id_mask == 1
 
-    @property
-    def is_decodable(self) -> bool:
+    def is_decodable(self, padding: set[int]) -> bool:
         """Whether it is a whole key frame, its first packet too."""
-        return self.is_key and self.start == self.lowest and self.is_whole
+        return self.is_key and self.start == self.lowest and self.is_whole(padding)
 
 
 class VideoJitterBuffer:
@@ -238,7 +241,11 @@ class VideoJitterBuffer:
         while self._frames:
             self._skip_padding()
             oldest = self._frames[min(self._frames)]
-            if not self.needs_key_frame and oldest.is_whole and self._follows(oldest):
+            if (
+                not self.needs_key_frame
+                and oldest.is_whole(self._padding)
+                and self._follows(oldest)
+            ):
                 self._give(oldest, frames)
                 continue
             if self._skip_to_key_frame(now):
@@ -247,14 +254,14 @@ class VideoJitterBuffer:
                 self.needs_key_frame = True
                 continue
             break
-        self._may_give = any(frame.is_whole for frame in self._frames.values())
+        self._may_give = any(frame.is_whole(self._padding) for frame in self._frames.values())
         return frames
 
     def _skip_to_key_frame(self, now: float) -> bool:
         """Give up what is before the first whole key frame, if its time has come."""
         for timestamp in sorted(self._frames):
             frame = self._frames[timestamp]
-            if not frame.is_decodable:
+            if not frame.is_decodable(self._padding):
                 continue
             if not self.needs_key_frame and now < self._time_of(frame):
                 return False  # the hole may yet close in time
@@ -296,7 +303,7 @@ class VideoJitterBuffer:
 
     def _give(self, frame: _Partial, frames: list[EncodedFrame]) -> None:
         self._remove(frame)
-        self._next = frame.lowest + len(frame.packets)
+        self._next = max(frame.packets) + 1
         self._picture_id = frame.picture_id
         if self._padding:
             self._padding = {number for number in self._padding if number >= self._next}

@@ -139,6 +139,7 @@ def test_h264_says_what_begins_an_access_unit(payload: str, starts: bool, key: b
         ["7c85aa"],  # without its end
         ["7c85aa", "7c85aa"],
         ["7c85aa", "6588"],
+        ["7c85aa", "6588", "7c45aa"],
         ["78 0009 67"],
         ["78 0000"],
         ["7c"],
