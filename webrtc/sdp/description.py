@@ -86,6 +86,12 @@ class Line:
         return f"{self.letter}={self.value}"
 
 
+def in_order(lines: Iterable[Line], order: str) -> tuple[Line, ...]:
+    """Return lines as the grammar wants them; letters that nobody knows come last."""
+    # `find` puts these before all, at -1.
+    return tuple(sorted(lines, key=lambda line: order.find(line.letter) % (len(order) + 1)))
+
+
 @attrs.frozen(kw_only=True)
 class AttributeList:
     """What session and media sections have in common.
@@ -116,13 +122,10 @@ class AttributeList:
         return flag in self.attributes
 
     def _body(self, order: str) -> list[str]:
-        lines = list(self.lines)
-        if self.connection is not None:
-            lines.append(Line("c", self.connection))
+        lines = [] if self.connection is None else [Line("c", self.connection)]
+        lines += self.lines  # with further c= lines, of which the field has the first
         lines += [Line("b", f"{entry.kind}:{entry.value}") for entry in self.bandwidths]
-        # Letters that nobody knows come last of these: `find` puts them before all, at -1.
-        lines.sort(key=lambda line: order.find(line.letter) % (len(order) + 1))
-        texts = [str(line) for line in lines]
+        texts = [str(line) for line in in_order(lines, order)]
         return texts + [f"a={format_attribute(entry)}" for entry in self.attributes]
 
 

@@ -12,7 +12,16 @@ import attrs
 
 from webrtc.sdp.attribute_reader import MalformedValueError, number, parse_attribute, token
 from webrtc.sdp.attributes import Attribute
-from webrtc.sdp.description import Bandwidth, Line, MediaSection, Origin, SessionDescription
+from webrtc.sdp.description import (
+    MEDIA_ORDER,
+    SESSION_ORDER,
+    Bandwidth,
+    Line,
+    MediaSection,
+    Origin,
+    SessionDescription,
+    in_order,
+)
 from webrtc.sdp.errors import SdpParseError
 
 MAX_CHARACTERS = 1 << 20
@@ -82,7 +91,7 @@ def parse_description(text: str) -> SessionDescription:
     return SessionDescription(
         origin=origin,
         name=head["s"],
-        lines=tuple(session.lines),
+        lines=in_order(session.lines, SESSION_ORDER),
         connection=session.connection,
         bandwidths=tuple(session.bandwidths),
         attributes=tuple(session.attributes),
@@ -148,7 +157,7 @@ def _media(value: str, index: int) -> MediaSection:
 def _complete(section: MediaSection, part: _Part) -> MediaSection:
     return attrs.evolve(
         section,
-        lines=tuple(part.lines),
+        lines=in_order(part.lines, MEDIA_ORDER),
         connection=part.connection,
         bandwidths=tuple(part.bandwidths),
         attributes=tuple(part.attributes),

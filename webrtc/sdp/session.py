@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from ice_client.core import Candidate, parse_candidate
 from ice_client.errors import CandidateError
 from webrtc.sdp.answer import AnswerPlan, plan_answer
-from webrtc.sdp.attributes import Direction, Mid
-from webrtc.sdp.codec import Codec, MediaKind, read_codecs
-from webrtc.sdp.derivation import Derived
+from webrtc.sdp.attributes import Direction
+from webrtc.sdp.codec import Codec, MediaKind
 from webrtc.sdp.description import DescriptionType, Origin, SessionDescription
 from webrtc.sdp.errors import (
     CandidateTargetError,
@@ -31,47 +28,28 @@ from webrtc.sdp.events import (
     TransceiverRemoved,
     TransceiverStopped,
 )
-from webrtc.sdp.negotiation_needed import is_negotiation_needed
 from webrtc.sdp.offer import OfferPlan, plan_offer
-from webrtc.sdp.parameters import DataParameters, SimulcastLayer, Sources, Transport
-from webrtc.sdp.remote import offered_extensions
+from webrtc.sdp.parameters import SimulcastLayer, Sources
+from webrtc.sdp.peer_offer import name_sections, take_offer
 from webrtc.sdp.settings import JsepSettings
-from webrtc.sdp.state import RandomBytes, Snapshot, State, TransportMap
+from webrtc.sdp.signaling import next_state
+from webrtc.sdp.state import RandomBytes, Snapshot, TransportMap
 from webrtc.sdp.transceiver import Transceiver
 from webrtc.sdp.trickle import (
-    LocalCandidates,
     TrickledCandidate,
     find_target,
     trickled,
     with_remote_candidate,
 )
 from webrtc.sdp.validation import check_answer, check_offer
+from webrtc.sdp.view import SessionView
 
 _S, _T = SignalingState, DescriptionType
-_LOCAL = {
-    (_S.STABLE, _T.OFFER): _S.HAVE_LOCAL_OFFER,
-    (_S.HAVE_LOCAL_OFFER, _T.OFFER): _S.HAVE_LOCAL_OFFER,
-    (_S.HAVE_REMOTE_OFFER, _T.PRANSWER): _S.HAVE_LOCAL_PRANSWER,
-    (_S.HAVE_LOCAL_PRANSWER, _T.PRANSWER): _S.HAVE_LOCAL_PRANSWER,
-    (_S.HAVE_REMOTE_OFFER, _T.ANSWER): _S.STABLE,
-    (_S.HAVE_LOCAL_PRANSWER, _T.ANSWER): _S.STABLE,
-}
-_REMOTE = {
-    (_S.STABLE, _T.OFFER): _S.HAVE_REMOTE_OFFER,
-    (_S.HAVE_REMOTE_OFFER, _T.OFFER): _S.HAVE_REMOTE_OFFER,
-    # After the rollback that is implied (RFC 9429 §4.1.10.2).
-    (_S.HAVE_LOCAL_OFFER, _T.OFFER): _S.HAVE_REMOTE_OFFER,
-    (_S.HAVE_LOCAL_OFFER, _T.PRANSWER): _S.HAVE_REMOTE_PRANSWER,
-    (_S.HAVE_REMOTE_PRANSWER, _T.PRANSWER): _S.HAVE_REMOTE_PRANSWER,
-    (_S.HAVE_LOCAL_OFFER, _T.ANSWER): _S.STABLE,
-    (_S.HAVE_REMOTE_PRANSWER, _T.ANSWER): _S.STABLE,
-}
-"""RFC 9429 §3.2's figure; what is not here is refused."""
 _OFFERING = (_S.STABLE, _S.HAVE_LOCAL_OFFER)
 _ANSWERING = (_S.HAVE_REMOTE_OFFER, _S.HAVE_LOCAL_PRANSWER)
 
 
-class JsepSession:
+class JsepSession(SessionView):
     """The descriptions of one peer connection.
 
     Args:
@@ -81,8 +59,7 @@ class JsepSession:
     """
 
     def __init__(self, settings: JsepSettings, *, random_bytes: RandomBytes) -> None:
-        self._data = State(settings, random_bytes)
-        self._state = SignalingState.STABLE
+        super().__init__(settings, random_bytes=random_bytes)
         # RFC 9429 §5.2.1: 62 random bits, the highest of the 64 being zero.
         self._session_id = int.from_bytes(random_bytes(8)) >> 2
         self._version = 0
@@ -90,90 +67,6 @@ class JsepSession:
         self._created = None
         self._snapshot: Snapshot | None = None
         self._settled = TransportMap()
-        self._replaced_ufrags: frozenset[str] = frozenset()
-        self._candidates = LocalCandidates()
-        self._derived = Derived()
-
-    # --- what it is ---------------------------------------------------------------------------
-
-    @property
-    def state(self) -> SignalingState:
-        """Where the exchange stands."""
-        return self._state
-
-    @property
-    def transceivers(self) -> tuple[Transceiver, ...]:
-        """Those that have not stopped, in the order in which they were made."""
-        return tuple(self._data.transceivers)
-
-    @property
-    def transports(self) -> tuple[Transport, ...]:
-        """The transports of the sections that live."""
-        return self._derived.transports
-
-    @property
-    def data(self) -> DataParameters | None:
-        """What was agreed on for data channels."""
-        return self._derived.data
-
-    @property
-    def local_description(self) -> SessionDescription | None:
-        """Ours, pending or current, with the candidates so far."""
-        local = self._data.local
-        return None if local is None else self._candidates.write_into(local)
-
-    @property
-    def current_local_description(self) -> SessionDescription | None:
-        """Ours of the last whole exchange, with candidates."""
-        local = self._data.current_local
-        return None if local is None else self._candidates.write_into(local)
-
-    @property
-    def pending_local_description(self) -> SessionDescription | None:
-        """Ours of the exchange under way, with candidates."""
-        local = self._data.pending_local
-        return None if local is None else self._candidates.write_into(local)
-
-    @property
-    def remote_description(self) -> SessionDescription | None:
-        """The peer's, pending or current, with the candidates so far."""
-        return self._data.remote
-
-    @property
-    def current_remote_description(self) -> SessionDescription | None:
-        """The peer's of the last whole exchange."""
-        return self._data.current_remote
-
-    @property
-    def pending_remote_description(self) -> SessionDescription | None:
-        """The peer's of the exchange under way."""
-        return self._data.pending_remote
-
-    @property
-    def local_type(self) -> DescriptionType | None:
-        """What `local_description` is."""
-        return self._type(is_local=True)
-
-    @property
-    def remote_type(self) -> DescriptionType | None:
-        """What `remote_description` is."""
-        return self._type(is_local=False)
-
-    def _type(self, *, is_local: bool) -> DescriptionType | None:
-        data = self._data
-        if (data.pending_local if is_local else data.pending_remote) is not None:
-            pranswer = _S.HAVE_LOCAL_PRANSWER if is_local else _S.HAVE_REMOTE_PRANSWER
-            return _T.PRANSWER if self._state is pranswer else _T.OFFER
-        if (data.current_local if is_local else data.current_remote) is None:
-            return None
-        return _T.ANSWER if data.answer_is_local is is_local else _T.OFFER
-
-    @property
-    def is_negotiation_needed(self) -> bool:
-        """Whether what was agreed on is other than what is wanted; False unless stable."""
-        if self._state is not _S.STABLE:
-            return False
-        return is_negotiation_needed(self._data, self._replaced_ufrags)
 
     # --- what is wanted -----------------------------------------------------------------------
 
@@ -292,7 +185,7 @@ class JsepSession:
             kind = _T.ANSWER if self._state in _ANSWERING else _T.OFFER
         if kind is _T.ROLLBACK:
             return self._roll_back()
-        state = self._next_state(_LOCAL, kind)
+        state = next_state(self._state, kind, is_local=True)
         is_offer = kind is _T.OFFER
         if description is None:
             description = self.create_offer() if is_offer else self.create_answer()
@@ -330,81 +223,30 @@ class JsepSession:
         """
         if kind is _T.ROLLBACK:
             return self._roll_back()
-        state = self._next_state(_REMOTE, kind)
+        state = next_state(self._state, kind, is_local=False)
         if description is None:
             raise SignalingStateError("there is no description to set")
         events: list[Event] = []
         if kind is _T.OFFER:
-            description = self._named(description, self._data.current_remote)
+            description = name_sections(
+                description, self._data.current_remote, self._data.used_mids
+            )
             check_offer(description, self._data.current_remote)
             if self._state is _S.HAVE_LOCAL_OFFER:
                 events += self._roll_back()
             self._begin_exchange(is_offer=True)
-            events += self._take_offer(description)
+            events += [TransceiverAdded(made) for made in take_offer(self._data, description)]
         else:
             offer = self._data.pending_local
             if offer is None:
                 raise SignalingStateError("there is no offer")
-            description = self._named(description, offer)
+            description = name_sections(description, offer, self._data.used_mids)
             is_mux_required = self._data.settings.requires_rtcp_mux
             check_answer(description, offer, is_mux_required=is_mux_required)
         self._created = None
         self._data.pending_remote = description
         self._data.used_mids |= {section.mid or "" for section in description.media}
         return events + self._finish(state, kind, is_local=False)
-
-    def _named(
-        self, description: SessionDescription, like: SessionDescription | None
-    ) -> SessionDescription:
-        """Give sections without a mid one: that of the section they stand for, or a new one."""
-        taken = self._data.used_mids | {section.mid for section in description.media}
-        media = []
-        for index, section in enumerate(description.media):
-            if section.mid is None:
-                known = like.media[index].mid if like and index < len(like.media) else None
-                mid = known or next(f"u{n}" for n in range(len(taken) + 1) if f"u{n}" not in taken)
-                taken.add(mid)
-                named = attrs.evolve(section, attributes=(Mid(mid), *section.attributes))
-                media.append(named)
-            else:
-                media.append(section)
-        return description.with_media(media)
-
-    def _take_offer(self, offer: SessionDescription) -> list[Event]:
-        """Find or make the transceivers of the peer's offer (RFC 9429 §5.10)."""
-        events: list[Event] = []
-        kinds = {kind.value: kind for kind in MediaKind}
-        for index, section in enumerate(offer.media):
-            kind = kinds.get(section.media)
-            if kind is None or section.is_rejected:
-                continue
-            self._data.payload_types.note(read_codecs(section))
-            self._data.extension_ids.note(offered_extensions(offer, section))
-            transceiver = self._data.transceiver_of(section.mid)
-            if transceiver is None:
-                wants = section.direction.receives
-                transceiver = self._free_transceiver(kind) if wants else None
-            if transceiver is None:
-                transceiver = self._new_transceiver(kind)
-                events.append(TransceiverAdded(transceiver))
-            transceiver.mid, transceiver.index = section.mid, index
-        return events
-
-    def _free_transceiver(self, kind: MediaKind) -> Transceiver | None:
-        return next(
-            (
-                t
-                for t in self._data.transceivers
-                if t.kind is kind and t.added_by_track and t.mid is None and t.is_active
-            ),
-            None,
-        )
-
-    def _new_transceiver(self, kind: MediaKind) -> Transceiver:
-        track_id = self._data.random_bytes(16).hex()
-        made = self.add_transceiver(kind, track_id=track_id, direction=Direction.RECVONLY)
-        made.is_from_peer = True
-        return made
 
     # --- candidates ---------------------------------------------------------------------------
 
@@ -505,17 +347,6 @@ class JsepSession:
     def _check_state(self, states: tuple[SignalingState, ...], what: str) -> None:
         if self._state not in states:
             raise SignalingStateError(f"{what} cannot be made in {self._state.value}")
-
-    def _next_state(
-        self,
-        table: dict[tuple[SignalingState, DescriptionType], SignalingState],
-        kind: DescriptionType,
-    ) -> SignalingState:
-        state = table.get((self._state, kind))
-        if state is None:
-            whose = "our" if table is _LOCAL else "the peer's"
-            raise SignalingStateError(f"{whose} {kind.value} in {self._state.value}")
-        return state
 
     def _begin_exchange(self, *, is_offer: bool) -> None:
         if is_offer and self._snapshot is None:

@@ -72,4 +72,4 @@ def ask(scripts: list[tuple[str, Any]]) -> list[Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(json.load(sys.stdin))))
+    json.dump(run(json.load(sys.stdin)), sys.stdout)
