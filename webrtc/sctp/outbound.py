@@ -16,6 +16,8 @@ from webrtc.sctp.serial import MASK_16, MASK_32, unwrap_32
 from webrtc.sctp.settings import Settings
 
 _IMMEDIATE = int(DataFlag.IMMEDIATE)
+_REORDERING_PATIENCE = 1.25
+"""Round trips after which a packet was overtaken no more but lost (RFC 8985 §6.2 step 4)."""
 _NO_ROOM = DATA_HEADER.size + 4
 
 
@@ -81,7 +83,9 @@ class Outbound:
         """Take in a SACK; return whether it acknowledged anything new. Hot."""
         outstanding, window = self.outstanding, self.window
         cumulative = unwrap_32(wire, outstanding.cumulative)
-        result = outstanding.acknowledge(cumulative, gaps, window.recovery_until is not None)
+        settled_before = now - (self._rto.smoothed or 0.0) * _REORDERING_PATIENCE
+        in_recovery = window.recovery_until is not None
+        result = outstanding.acknowledge(cumulative, gaps, in_recovery, settled_before)
         if result is None:
             return False
         timed = self._timed
@@ -165,7 +169,7 @@ class Outbound:
             packer.add(chunk.wire)
             if packer.room < _NO_ROOM:
                 packer.close()
-            outstanding.sent(chunk)
+            outstanding.sent(chunk, now)
             self.peer_window = max(self.peer_window - chunk.size, 0)
             if self._timed is None:
                 self._timed = (tsn, now)
@@ -187,7 +191,7 @@ class Outbound:
             if outstanding.flight >= allowed and not self._fast:
                 break
             packer.add(chunk.wire)
-            outstanding.resent(chunk)
+            outstanding.resent(chunk, now)
             self.retransmitted += 1
             if chunk.tsn == outstanding.cumulative + 1 or self.deadline == math.inf:
                 self.deadline = now + self._rto.seconds

@@ -99,6 +99,7 @@ class SentChunk:
         state: one of `outstanding`'s.
         misses: SACKs that told of later ones but not of it.
         retransmits: how often it was sent again.
+        sent_at: when it was last sent, in monotonic seconds.
         evidence_from: only SACKs of TSNs above this one count as misses.
 
     """
@@ -108,6 +109,7 @@ class SentChunk:
         "message",
         "misses",
         "retransmits",
+        "sent_at",
         "size",
         "state",
         "tsn",
@@ -122,4 +124,5 @@ class SentChunk:
         self.state = 0
         self.misses = 0
         self.retransmits = 0
+        self.sent_at = 0.0
         self.evidence_from = tsn

@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,8 @@ class Outstanding:
         cumulative: the last TSN that the peer has acknowledged with all before.
         advanced: the last TSN it need not wait for, given up or acknowledged.
         flight: bytes on their way.
+        reorders: whether something that had been missed arrived without being sent again. From
+            then on three misses are not enough: as in RFC 8985 (RACK), time must have passed too.
 
     """
 
@@ -42,6 +45,8 @@ class Outstanding:
         self.cumulative = self.advanced = initial_tsn - 1
         self.flight = 0
         self._chunks: deque[SentChunk] = deque()
+        self.reorders = False
+        self._settled_before = math.inf
         self._gaps: Ranges = []
         self._lost: list[tuple[int, SentChunk]] = []
         self._skipped: dict[tuple[int, int], int] = {}
@@ -61,8 +66,9 @@ class Outstanding:
         """Whether the peer waits for a chunk that is given up. Hot."""
         return bool(self._chunks) and self._chunks[0].state == ABANDONED
 
-    def sent(self, chunk: SentChunk) -> None:
+    def sent(self, chunk: SentChunk, now: float) -> None:
         """Keep a new chunk. Hot."""
+        chunk.sent_at = now
         self._chunks.append(chunk)
         self.flight += chunk.size
 
@@ -77,7 +83,11 @@ class Outstanding:
         self._chunks.append(chunk)
 
     def acknowledge(
-        self, cumulative: int, gaps: Iterable[tuple[int, int]], in_recovery: bool
+        self,
+        cumulative: int,
+        gaps: Iterable[tuple[int, int]],
+        in_recovery: bool,
+        settled_before: float,
     ) -> Acknowledged | None:
         """Take in a SACK. Hot.
 
@@ -85,6 +95,8 @@ class Outstanding:
             cumulative: its cumulative TSN, not wrapping.
             gaps: its gap ack blocks as offsets.
             in_recovery: whether fast recovery lasts.
+            settled_before: what was sent after this moment may only have been overtaken, on a
+                path that is known to reorder.
 
         Returns:
             None if it is older than one before, or tells of what was never sent.
@@ -102,6 +114,8 @@ class Outstanding:
             if state == IN_FLIGHT:
                 self.flight -= chunk.size
                 acked += chunk.size
+                if chunk.misses and not chunk.retransmits:
+                    self.reorders = True
             elif state == LOST:
                 acked += chunk.size
             chunk.state = ACKED
@@ -112,6 +126,7 @@ class Outstanding:
             self._skipped.clear()
         lost = False
         if gaps or self._gaps:
+            self._settled_before = settled_before if self.reorders else math.inf
             newly, lost = self._take_gaps(gaps, advanced and in_recovery)
             acked += newly
         return acked, advanced, lost
@@ -140,8 +155,9 @@ class Outstanding:
             del lost[0]
         return bool(lost)
 
-    def resent(self, chunk: SentChunk) -> None:
+    def resent(self, chunk: SentChunk, now: float) -> None:
         """Note that a lost chunk was sent again."""
+        chunk.sent_at = now
         chunk.state = IN_FLIGHT
         chunk.retransmits += 1
         chunk.misses = 0
@@ -200,6 +216,8 @@ class Outstanding:
                 chunk = chunks[tsn - base - 1]
                 if chunk.state == IN_FLIGHT:
                     self.flight -= chunk.size
+                    if chunk.misses and not chunk.retransmits:
+                        self.reorders = True
                 if chunk.state in (IN_FLIGHT, LOST):
                     chunk.state = GAP_ACKED
                     acked += chunk.size
@@ -230,7 +248,10 @@ class Outstanding:
                 chunk = chunks[tsn - base - 1]
                 if chunk.state == IN_FLIGHT and chunk.evidence_from < newest:
                     chunk.misses += weight if tsn < first_news else 1
-                    if chunk.misses >= MISSES_BEFORE_RETRANSMIT:
+                    if (
+                        chunk.misses >= MISSES_BEFORE_RETRANSMIT
+                        and chunk.sent_at < self._settled_before
+                    ):
                         self._lose(chunk)
                         lost = True
             start = gap_end + 1

@@ -262,6 +262,29 @@ def test_a_retransmission_that_is_lost_too_is_noticed_before_the_timer() -> None
     assert first._control.rto.seconds < 0.5
 
 
+@pytest.mark.parametrize(("loss", "fewest", "most"), [(0.0, 0, 12), (0.02, 10, 45)])
+def test_a_path_that_reorders_is_not_taken_for_one_that_loses(
+    loss: float, fewest: int, most: int
+) -> None:
+    network, first, second = opened(Link(delay=0.05, jitter=0.02, loss=0.0), seed=2)
+    network.link = Link(delay=0.05, jitter=0.02, loss=loss)
+    count = sent = 0
+
+    def done() -> bool:
+        nonlocal count, sent
+        while first.buffered < 50_000 and sent < 1000:
+            first.send(0, 53, bytes(1100), now=network.now)
+            sent += 1
+        count += len(received(second, network.now))
+        return count == 1000
+
+    network.run(done)
+    tcb = first._control.tcb
+    assert tcb is not None
+    assert tcb.outbound.outstanding.reorders
+    assert fewest <= tcb.outbound.retransmitted <= most
+
+
 def test_a_lost_last_packet_costs_a_timeout_below_a_second() -> None:
     network, first, second = opened(Link(delay=0.02))
     network.drop = drop_once(0)
