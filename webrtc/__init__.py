@@ -19,9 +19,12 @@ from webrtc.data_channel import ChannelClosedError, DataChannel
 from webrtc.dtls import Certificate
 from webrtc.errors import WebRtcError
 from webrtc.peer_connection import ConnectionClosedError, ConnectionFailedError, PeerConnection
+from webrtc.receiver import RtpReceiver
 from webrtc.sctp import ChannelOptions, ChannelState
 from webrtc.sdp import BundlePolicy, DescriptionType, Direction, MediaKind, SignalingState
+from webrtc.sender import RtpSender
 from webrtc.signalling import Description, IceCandidate, SignallingError
+from webrtc.transceiver import RtpTransceiver, TrackEvent
 
 __all__ = [
     "AgentOptions",
@@ -46,7 +49,11 @@ __all__ = [
     "MediaKind",
     "PeerConnection",
     "Policy",
+    "RtpReceiver",
+    "RtpSender",
+    "RtpTransceiver",
     "SignalingState",
     "SignallingError",
+    "TrackEvent",
     "WebRtcError",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,30 +26,42 @@ from webrtc.dtls import Certificate
 from webrtc.errors import WebRtcError
 from webrtc.local_candidates import LocalCandidates
 from webrtc.observable import Changes, Observable
+from webrtc.receiver import Queue
 from webrtc.sctp import ChannelOptions
 from webrtc.sdp import (
     DataChanged,
     DataParameters,
     DescriptionType,
+    Direction,
     Event,
     JsepSettings,
+    MediaKind,
+    ParametersChanged,
     RemoteCandidateAdded,
+    RemoteTrackAdded,
     SessionDescription,
     SignalingState,
     SignalingStateChanged,
+    TransceiverAdded,
+    TransceiverRemoved,
+    TransceiverStopped,
     Transport,
     TransportChanged,
     TransportRemoved,
     parse_description,
 )
 from webrtc.sdp.session import JsepSession
+from webrtc.sender import Source
 from webrtc.signalling import Description, IceCandidate
+from webrtc.transceiver import RtpTransceiver, TrackEvent
+from webrtc.transceiver_table import TransceiverTable
 from webrtc.transport import (
     CandidateGathered,
     ChannelsChanged,
     DtlsChanged,
     IceChanged,
     PeerTransport,
+    RtpChanged,
     TransportEvent,
     TransportSettings,
 )
@@ -102,6 +114,7 @@ class PeerConnection:
         self._transports: dict[int, PeerTransport] = {}
         self._channels = ChannelTable(sctp)
         self._data: DataParameters | None = None
+        self._transceivers = TransceiverTable(self._jsep, cname, self._look_for_need)
         self._candidates = LocalCandidates()
         self._connection = Observable(ConnectionState.NEW)
         self._ice = Observable(AgentState.NEW)
@@ -151,6 +164,7 @@ class PeerConnection:
         self._jsep.close()
         for transport in self._transports.values():
             transport.close()
+        self._transceivers.close()
         self._channels.close()
         self._candidates.close()
         for observable, last in (
@@ -323,6 +337,14 @@ class PeerConnection:
                         await agent.add_remote_candidate(candidate)
                 case DataChanged(data):
                     self._change_data(data)
+                case TransceiverAdded(core):
+                    self._transceivers.adopt(core, self._check_open())
+                case TransceiverRemoved(core) | TransceiverStopped(core):
+                    self._transceivers.remove(core)
+                case ParametersChanged(core):
+                    self._transceivers.configure(core, self._transport_of)
+                case RemoteTrackAdded(core, stream_ids):
+                    self._transceivers.track_added(core, stream_ids)
                 case SignalingStateChanged(state):
                     self._signaling.set(state)
         self._candidates.keep(self._fragments)
@@ -343,12 +365,17 @@ class PeerConnection:
             transport.close()
 
     def _change_data(self, data: DataParameters | None) -> None:
-        if data is None:
-            return
+        transport = self._transport_of(data.mid) if data is not None else None
+        if data is not None and transport is not None:
+            self._channels.use(transport)
+            transport.carry_channels(self._channels.core, data)
+
+    def _transport_of(self, mid: str) -> PeerTransport | None:
+        """Return the transport of a section."""
         for transport in self._transports.values():
-            if data.mid in transport.parameters.mids:
-                self._channels.use(transport)
-                transport.carry_channels(self._channels.core, data)
+            if mid in transport.parameters.mids:
+                return transport
+        return None
 
     @property
     def _fragments(self) -> set[str]:
@@ -365,6 +392,8 @@ class PeerConnection:
         match event:
             case ChannelsChanged(channel_event):
                 self._channels.take(channel_event)
+            case RtpChanged(rtp_event):
+                self._transceivers.take(transport, rtp_event)
             case CandidateGathered(candidate):
                 trickled = self._jsep.add_local_candidate(transport.id, candidate)
                 if trickled is not None:
@@ -381,6 +410,7 @@ class PeerConnection:
                 self._look_at_transports()
             case DtlsChanged(_, detail):
                 self._detail = detail or self._detail
+                self._transceivers.look()
                 self._look_at_transports()
 
     def _look_at_transports(self) -> None:
@@ -469,6 +499,71 @@ class PeerConnection:
         One without text says that a generation has no more; after an ICE restart others follow.
         """
         return self._candidates.subscribe()
+
+    # Media
+
+    def add_transceiver(
+        self,
+        kind: MediaKind | str,
+        source: Source | None = None,
+        *,
+        direction: Direction | str = Direction.SENDRECV,
+        stream_ids: Iterable[str] = (),
+    ) -> RtpTransceiver:
+        """Make a transceiver; an exchange of descriptions gives it a media section.
+
+        Args:
+            kind: ``"audio"`` or ``"video"``.
+            source: what its sender sends; see `RtpSender.replace_track`.
+            direction: what is wanted.
+            stream_ids: the MediaStreams that our track is in: those of one are played in step.
+
+        Raises:
+            ConnectionClosedError: the connection is closed.
+
+        """
+        transceiver = self._transceivers.add(
+            MediaKind(kind),
+            self._check_open(),
+            direction=Direction(direction),
+            stream_ids=stream_ids,
+            by_track=False,
+        )
+        transceiver.sender.replace_track(source)
+        self._look_for_need()
+        return transceiver
+
+    def add_track(
+        self, kind: MediaKind | str, source: Source, stream_ids: Iterable[str] = ()
+    ) -> RtpTransceiver:
+        """Send a track, over a transceiver that the peer's offer made if one is free.
+
+        See `add_transceiver` for the arguments.
+        """
+        nursery = self._check_open()
+        transceiver = self._transceivers.reusable(MediaKind(kind))
+        if transceiver is None:
+            transceiver = self._transceivers.add(
+                MediaKind(kind),
+                nursery,
+                direction=Direction.SENDRECV,
+                stream_ids=stream_ids,
+                by_track=True,
+            )
+        else:
+            self._transceivers.use_for_track(transceiver, stream_ids)
+        transceiver.sender.replace_track(source)
+        self._look_for_need()
+        return transceiver
+
+    @property
+    def transceivers(self) -> tuple[RtpTransceiver, ...]:
+        """Those that have not stopped, in the order in which they were made."""
+        return self._transceivers.transceivers
+
+    def tracks(self) -> Queue[TrackEvent]:
+        """Return an async iterator over the tracks that the peer sends; each goes to one reader."""
+        return self._transceivers.tracks
 
     # Data channels
 

@@ -1,0 +1,83 @@
+"""From what was negotiated to what the RTP session is told: plain functions of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from webrtc.media.codecs import CodecName
+from webrtc.media.errors import UnknownCodecError
+from webrtc.rtp import Codec, CodecRole, ExtensionMap, ReceiverConfig, SenderConfig
+from webrtc.sdp import Codec as SdpCodec
+from webrtc.sdp import ExtMap, ReceiveParameters, SendParameters, Sources
+
+
+def rtp_codec(codec: SdpCodec) -> Codec:
+    """Return a negotiated codec as RTP knows it."""
+    feedback = set(codec.feedback)
+    return Codec(
+        payload_type=codec.payload_type,
+        name=codec.name,
+        clock_rate=codec.clock_rate,
+        channels=codec.channels,
+        apt=next(iter(codec.associated_payload_types), None) if codec.is_rtx else None,
+        nack="nack" in feedback,
+        pli="nack pli" in feedback,
+        fir="ccm fir" in feedback,
+        remb="goog-remb" in feedback,
+        transport_cc="transport-cc" in feedback,
+    )
+
+
+def is_codec_of_ours(codec: SdpCodec) -> bool:
+    """Whether `webrtc.media` encodes and decodes it."""
+    try:
+        CodecName.find(codec.name)
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def send_codec(parameters: SendParameters) -> SdpCodec | None:
+    """Return the codec to encode with: the peer's first that we can, or None."""
+    return next((codec for codec in parameters.codecs if is_codec_of_ours(codec)), None)
+
+
+def sender_config(parameters: SendParameters, sources: Sources) -> SenderConfig:
+    """Return how to send one stream; the codecs that carry media, the preferred one first."""
+    codecs = [rtp_codec(codec) for codec in parameters.codecs]
+    media = tuple(codec for codec in codecs if codec.role is CodecRole.MEDIA)
+    rtx = {
+        codec.apt: codec.payload_type
+        for codec in codecs
+        if codec.role is CodecRole.RTX and codec.apt is not None
+    }
+    return SenderConfig(
+        mid=parameters.mid,
+        ssrc=sources.ssrc,
+        codecs=media,
+        rtx_ssrc=sources.rtx_ssrc if rtx else None,
+        rtx_payload_types=rtx,
+    )
+
+
+def receiver_config(
+    parameters: ReceiveParameters, *, sync_group: str, wants_packets: bool
+) -> ReceiverConfig:
+    """Return how to receive one section."""
+    return ReceiverConfig(
+        mid=parameters.mid,
+        codecs=tuple(rtp_codec(codec) for codec in parameters.codecs),
+        ssrcs=tuple(source.ssrc for source in parameters.sources),
+        rtx_ssrcs={
+            source.rtx_ssrc: source.ssrc
+            for source in parameters.sources
+            if source.rtx_ssrc is not None
+        },
+        sync_group=sync_group,
+        wants_packets=wants_packets,
+    )
+
+
+def extension_map(extensions: Iterable[ExtMap]) -> ExtensionMap:
+    """Return the identifiers of a transport's header extensions."""
+    return ExtensionMap({entry.id: entry.uri for entry in extensions})
