@@ -146,13 +146,13 @@ async def talk(options: PeerOptions) -> None:
     sys.stdout.flush()
     heard = read_fragments(sys.stdin)
     tasks: list[asyncio.Task[None]] = []
-    while fragment := await asyncio.to_thread(lambda: next(heard, None)):
-        for candidate in fragment.candidates:
+    while theirs := await asyncio.to_thread(next, heard, None):
+        for candidate in theirs.candidates:
             await peer.add(candidate)
-        if fragment.ended:
+        if theirs.ended:
             await peer.add(None)
-        if fragment.username_fragment:
-            tasks.append(asyncio.create_task(echo(peer, fragment)))
+        if theirs.username_fragment:
+            tasks.append(asyncio.create_task(echo(peer, theirs)))
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
