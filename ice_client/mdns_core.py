@@ -154,7 +154,7 @@ class MdnsCore:
         """Ask and announce what is due."""
         for query in self._queries.values():
             if query.deadline <= now:
-                self._outputs.append(MdnsTransmit(_question(query.name)))
+                self._outputs.extend(map(MdnsTransmit, _questions(query.name)))
                 query.deadline = now + query.interval
                 query.interval *= 2
         for record in self._records.values():
@@ -248,18 +248,22 @@ def _decode(data: bytes) -> dns.message.Message | None:
     if len(data) > MAX_MESSAGE:
         return None
     try:
-        return dns.message.from_wire(data, ignore_trailing=True)
+        # Records that can't be read are left out. Chromium compresses the name within its NSEC, as
+        # RFC 6762 §18.14 has it, and dnspython goes by RFC 4034, which forbids that.
+        return dns.message.from_wire(data, ignore_trailing=True, continue_on_error=True)
     except (dns.exception.DNSException, ValueError):
         return None
 
 
-def _question(name: dns.name.Name) -> bytes:
-    message = dns.message.Message(id=0)
-    message.flags = dns.flags.Flag(0)
-    message.question = [
-        dns.rrset.RRset(name, dns.rdataclass.IN, rdtype) for rdtype in _TYPES.values()
-    ]
-    return message.to_wire(max_size=MAX_MESSAGE)
+def _questions(name: dns.name.Name) -> list[bytes]:
+    # A message for each: Chromium does not read one that asks for both (seen in 156).
+    messages = []
+    for rdtype in _TYPES.values():
+        message = dns.message.Message(id=0)
+        message.flags = dns.flags.Flag(0)
+        message.question = [dns.rrset.RRset(name, dns.rdataclass.IN, rdtype)]
+        messages.append(message.to_wire(max_size=MAX_MESSAGE))
+    return messages
 
 
 def _response(
