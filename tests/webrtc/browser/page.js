@@ -10,6 +10,8 @@ const page = {
   candidates: [],
   states: [],
   waiters: [],
+  tracks: {},
+  video: null,
 
   // Resolve once `condition` gives something true, looking again whenever anything happens.
   until(condition) {
@@ -44,6 +46,45 @@ const page = {
     };
     connection.ondatachannel = (event) => this.watch(event.channel);
     connection.ontrack = (event) => this.play(event);
+  },
+
+  // Send the pattern and a tone from now on.
+  show(first, frequency) {
+    const stream = patternStream(first, frequency);
+    for (const track of stream.getTracks()) this.connection.addTrack(track, stream);
+  },
+
+  play(event) {
+    const stream = new MediaStream([event.track]);
+    this.tracks[event.track.kind] = stream;
+    if (event.track.kind === "video") {
+      const video = document.createElement("video");
+      Object.assign(video, { muted: true, autoplay: true, srcObject: stream });
+      document.body.append(video);
+      this.video = video;
+    } else {
+      // Chromium plays what a graph of audio listens to only if an element plays it too.
+      const audio = document.createElement("audio");
+      Object.assign(audio, { muted: true, autoplay: true, srcObject: stream });
+      document.body.append(audio);
+    }
+    this.happened();
+  },
+
+  async pictures(count) {
+    await this.until(() => this.video);
+    return watchPattern(this.video, count);
+  },
+
+  async tone() {
+    await this.until(() => this.tracks.audio);
+    return listenTone(this.tracks.audio);
+  },
+
+  // The reports of getStats() of one type.
+  async stats(type) {
+    const reports = await this.connection.getStats();
+    return [...reports.values()].filter((report) => report.type === type);
   },
 
   watch(channel) {
