@@ -65,9 +65,13 @@ class Nominator:
         selected = self._selection.get(key)
         if selected is not None:
             # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
-            renominate = self._selection.keeps_checking
+            if not self._selection.keeps_checking:
+                return None
+            if selected.nomination < self._nomination:
+                # What was nominated after it is gone, here; the peer would stay there.
+                return selected, selected.validated_at
             is_better = best.valid_priority > selected.valid_priority
-            return (best, best.validated_at) if renominate and is_better else None
+            return (best, best.validated_at) if is_better else None
         if self._selection.lost_at(key) is not None:
             return self._substitute(valid, now)
         better_to_come = any(pair.is_unfinished and pair.priority > best.priority for pair in pairs)

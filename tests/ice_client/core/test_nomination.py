@@ -243,6 +243,34 @@ def test_with_renomination_another_valid_pair_takes_the_place_of_one_whose_base_
     assert now < 4.0
 
 
+def test_with_renomination_a_pair_returned_to_is_nominated_again() -> None:
+    """Else the peer, by whom the last number counts, would stay where nobody is."""
+    one = agent(Role.CONTROLLING, Settings(renomination=True), started=False)
+    second = Base(HOST.with_port(5001))
+    one.add_local_candidate(host(second.address, preference=1, foundation="2"), 0.0)
+    one.set_remote_credentials(THEIRS, 0.0, renomination=True)
+    one.add_remote_candidate(host(PEER), 0.0)
+    numbers: list[tuple[Base, int | None]] = []
+
+    def play(start: float, answered: set[Base]) -> None:
+        for step in range(20):
+            one.on_deadline(start + 0.05 * step)
+            for check in sent(one):
+                if check.base in answered:
+                    one.receive(answer(check), check.base, PEER, start + 0.05 * step)
+                    if nominates(check):
+                        numbers.append((check.base, Message.decode(check.data).get(NOMINATION)))
+
+    play(0.0, {second})
+    play(1.0, {second, BASE})
+    one.remove_local_base(BASE, 2.0)
+    play(2.0, {second})
+    assert list(dict.fromkeys(numbers)) == [(second, 1), (BASE, 2), (second, 3)]
+    pair = one.selected_pair()
+    assert pair is not None
+    assert pair.base == second
+
+
 def test_each_component_has_its_pair_and_all_are_needed() -> None:
     one = agent(Role.CONTROLLED, Settings(components=(2,)))
     second = HOST.with_port(5001)

@@ -141,6 +141,15 @@ async def test_a_connection_that_cannot_be_opened_is_told_of_and_may_be_tried_ag
             assert active.connected_to == []
 
 
+async def test_what_is_sent_before_the_endpoint_serves_is_carried_when_it_does() -> None:
+    with trio.fail_after(5), tcp_endpoint(Transport.TCP_ACTIVE, LOOPBACK) as active:
+        async with running(Transport.TCP_PASSIVE) as passive, trio.open_nursery() as nursery:
+            assert active.send_now(b"early", passive.base.address)
+            nursery.start_soon(active.serve)
+            assert (await passive.receive_from())[0] == b"early"
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_connection_that_the_peer_closes_is_told_of() -> None:
     with trio.fail_after(5):
         async with running(Transport.TCP_PASSIVE) as passive:
