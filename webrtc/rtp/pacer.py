@@ -130,8 +130,6 @@ class Pacer(Generic[Item]):
         audio = self._queues[Priority.AUDIO]
         while audio:
             out.append(self._leave(audio.popleft(), now))
-        if self._send_at < now - BURST_INTERVAL:
-            self._send_at = now - BURST_INTERVAL  # time unused is not saved up
         while self._send_at <= now:
             queue = self._queues[Priority.RETRANSMISSION] or self._queues[Priority.VIDEO]
             if queue:
@@ -152,6 +150,7 @@ class Pacer(Generic[Item]):
         return Paced(item, cluster)
 
     def _count_sent(self, size_bytes: int, now: float) -> None:
+        # Time that was not used is not saved up for a burst.
         self._send_at = max(self._send_at, now - BURST_INTERVAL) + 8 * size_bytes / self._rate_bps
         if not self._probes:
             return

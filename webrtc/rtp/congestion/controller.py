@@ -69,6 +69,9 @@ class CongestionController:
         self._unwrapper = Unwrapper()
         self._reference = Unwrapper(24)
         self._next_number = 0
+        self._missing: list[int] = []
+        self._reported_end = 0
+        self._sent_at = 0.0
         self._feedback_at: float | None = None
 
     @property
@@ -101,8 +104,9 @@ class CongestionController:
         number = self._next_number
         self._next_number = number + 1
         self._unwrapper.highest = number
-        if not self._sent and self._feedback_at is not None:
+        if number == self._reported_end and self._feedback_at is not None:
             self._feedback_at = now  # nothing was in flight: the wait for feedback begins
+        self._sent_at = now
         self._sent[number] = _Sent(now, size_bytes, cluster)
         if len(self._sent) > MAX_IN_FLIGHT:
             self._sent.popitem(last=False)
@@ -122,13 +126,13 @@ class CongestionController:
             sent = self._sent.pop(base + place, None)
             if sent is not None:
                 arrivals.append(((ticks + offset) * TICK, sent))
-        # What is still in flight of these was lost, or comes in a later message; then it counts
-        # as lost all the same: so late is as good as lost.
-        first = next(iter(self._sent), self._next_number)
+        # Missing in one message may be late, and in the next: only what was missing before and
+        # still is counts as lost.
+        lost = sum(self._sent.pop(number, None) is not None for number in self._missing)
         end = min(base + feedback.packet_count, self._next_number)
-        lost = sum(
-            self._sent.pop(number, None) is not None for number in range(max(base, first), end)
-        )
+        first = max(base, next(iter(self._sent), end))
+        self._missing = [number for number in range(first, end) if number in self._sent]
+        self._reported_end = max(self._reported_end, end)
         if not arrivals and not lost:
             return self.target_bps
         self._feedback_at = now
@@ -202,8 +206,10 @@ class CongestionController:
 
         Not before the first: a peer that never sends any has its reports taken instead.
         """
-        if not self._sent or self._feedback_at is None:
+        if self._feedback_at is None or self._next_number == self._reported_end:
             return None
+        if self._sent_at < self._feedback_at:
+            return None  # the last packets were lost, and nothing was sent since
         return self._feedback_at + FEEDBACK_TIMEOUT
 
     def on_deadline(self, now: float) -> float:

@@ -14,7 +14,7 @@ DECREASE_INTERVAL = 0.3
 """Seconds beside a round trip between two decreases: the far end reports what was before."""
 HISTORY = 1.0
 """Seconds: growth starts from the least of this time, so that it is 8 % a second at most."""
-MIN_PACKETS = 20
+MIN_PACKETS = 40
 """A fraction of fewer says nothing."""
 
 
