@@ -99,10 +99,12 @@ class TcpEndpoint(Endpoint):
         connection = self._connections.get(remote)
         if connection is not None or self.base.transport is Transport.TCP_PASSIVE:
             return connection
-        if self._nursery is None or len(self._connections) >= MAX_CONNECTIONS:
+        if len(self._connections) >= MAX_CONNECTIONS:
             return None
         connection = self._add(remote)
-        self._nursery.start_soon(self._connect, connection)
+        # Checks may begin as soon as the candidate is paired, before `serve` has had its turn.
+        if self._nursery is not None:
+            self._nursery.start_soon(self._connect, connection)
         return connection
 
     def _add(self, remote: Address) -> _Connection:
@@ -114,6 +116,8 @@ class TcpEndpoint(Endpoint):
     async def serve(self) -> None:
         """Accept and carry until cancelled; `open_tcp` runs it."""
         async with trio.open_nursery() as self._nursery:
+            for connection in list(self._connections.values()):  # sent to before now
+                self._nursery.start_soon(self._connect, connection)
             if self._listener is not None:
                 self._nursery.start_soon(self._accept, self._listener)
             await trio.sleep_forever()
