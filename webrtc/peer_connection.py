@@ -75,6 +75,23 @@ class ConnectionFailedError(WebRtcError):
     """The peer connection failed; the message says what did."""
 
 
+class NeededOffers:
+    """An async iterator over the moments when an offer is due."""
+
+    def __init__(self, changes: Changes[bool], jsep: JsepSession) -> None:
+        self._changes = changes
+        self._jsep = jsep
+
+    def __aiter__(self) -> NeededOffers:
+        return self
+
+    async def __anext__(self) -> None:
+        async for is_needed in self._changes:
+            if is_needed and self._jsep.is_negotiation_needed:
+                return
+        raise StopAsyncIteration
+
+
 class PeerConnection:
     """A connection with one peer, for the length of an ``async with`` block.
 
@@ -301,14 +318,12 @@ class PeerConnection:
         if not self.is_closed:
             self._needed.set(self._jsep.is_negotiation_needed)
 
-    async def negotiation_needed(self) -> AsyncIterator[None]:
-        """Yield whenever an offer is due: something is wanted that was not agreed on.
+    def negotiation_needed(self) -> NeededOffers:
+        """Return an async iterator that yields when an offer is due: something changed.
 
         W3C: the negotiationneeded event. `webrtc.negotiation` does all that follows from it.
         """
-        async for is_needed in self._needed.changes():
-            if is_needed and self._jsep.is_negotiation_needed:
-                yield
+        return NeededOffers(self._needed.changes(), self._jsep)
 
     @property
     def local_description(self) -> Description | None:

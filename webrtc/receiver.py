@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
 import trio
@@ -93,7 +92,7 @@ class RtpReceiver:
         self._sync_group = ""
         self._encoded: Queue[FrameReceived] = Queue(MAX_ENCODED)
         self._decoded: Queue[VideoFrame | AudioFrame] = Queue(MAX_DECODED)
-        self._forwarded: Queue[tuple[EncodedFrame, FrameReceived]] | None = None
+        self._forwarded: Queue[EncodedFrame] | None = None
         self._packets: Queue[PacketReceived] | None = None
         self._wanted = trio.Event()
         self._ssrc: int | None = None
@@ -111,19 +110,14 @@ class RtpReceiver:
             self.request_key_frame()
         return await anext(self._decoded)
 
-    def encoded_frames(self) -> AsyncIterator[EncodedFrame]:
+    def encoded_frames(self) -> Queue[EncodedFrame]:
         """Return an async iterator over frames as they come out of the jitter buffer."""
         if self._forwarded is None:
             self._forwarded = Queue(MAX_ENCODED)
+            if self._is_stopped:
+                self._forwarded.close()
             self.request_key_frame()
-        return self._frames_of(self._forwarded)
-
-    @staticmethod
-    async def _frames_of(
-        queue: Queue[tuple[EncodedFrame, FrameReceived]],
-    ) -> AsyncIterator[EncodedFrame]:
-        async for frame, _ in queue:
-            yield frame
+        return self._forwarded
 
     def packets(self) -> Queue[PacketReceived]:
         """Return an async iterator over RTP packets as they come, instead of any frames.
@@ -219,7 +213,7 @@ class RtpReceiver:
         if self._forwarded is not None:
             codec = self._codec_of(event)
             if codec is not None:
-                self._forwarded.put((_encoded(event, codec), event))
+                self._forwarded.put(_encoded(event, codec))
 
     def _is_of_choice(self, event: FrameReceived) -> bool:
         """Whether it is of the stream to show: one SSRC at a time, another from a key frame on."""

@@ -1,0 +1,161 @@
+"""Exchanges of descriptions between two peer connections of ours, over and over."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from tests.webrtc.peer.media import listen, pictures, tone, watch
+from tests.webrtc.peer.peers import (
+    TIMEOUT,
+    connect,
+    exchange,
+    two_peers,
+    wait_connected,
+)
+from webrtc import (
+    ChannelState,
+    Description,
+    DescriptionType,
+    Direction,
+    MediaKind,
+    PeerConnection,
+    SignalingState,
+)
+from webrtc.negotiation import negotiate
+
+
+@attrs.frozen
+class Wire:
+    """One end of signalling in memory."""
+
+    out: trio.MemorySendChannel[dict[str, Any]]
+    into: trio.MemoryReceiveChannel[dict[str, Any]]
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.out.send(message)
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return self.into.__aiter__()
+
+
+@contextlib.asynccontextmanager
+async def negotiating_peers() -> AsyncIterator[tuple[PeerConnection, PeerConnection]]:
+    """Two peers that negotiate by themselves; the first is polite."""
+    there, back = trio.open_memory_channel[Any](100), trio.open_memory_channel[Any](100)
+    async with two_peers() as (one, two), trio.open_nursery() as nursery:
+
+        async def run(peer: PeerConnection, wire: Wire, polite: bool) -> None:
+            await negotiate(peer, wire, polite=polite)
+
+        nursery.start_soon(run, one, Wire(there[0], back[1]), True)
+        nursery.start_soon(run, two, Wire(back[0], there[1]), False)
+        yield one, two
+        nursery.cancel_scope.cancel()
+
+
+async def exchanged(answerer: PeerConnection) -> None:
+    """Return once the answerer has got an offer and has answered it."""
+    states = answerer.signaling_states()
+    for wanted in (SignalingState.HAVE_REMOTE_OFFER, SignalingState.STABLE):
+        async for state in states:
+            if state is wanted:
+                break
+
+
+async def test_offers_that_cross_are_settled_by_who_is_polite() -> None:
+    async with negotiating_peers() as (one, two):
+        channels = [
+            peer.create_data_channel(f"of {index}") for index, peer in enumerate((one, two))
+        ]
+        for peer, first in ((one, 100), (two, 200)):
+            peer.add_track("video", pictures(first))
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            for channel, peer in zip(channels, (two, one), strict=True):
+                await channel.send("hello")
+                assert await (await anext(peer.data_channels())).receive() == "hello"
+            for peer, first in ((one, 200), (two, 100)):
+                track = await anext(peer.tracks())
+                readings = await watch(track.receiver, 3)
+                assert first <= readings[0].counter < first + 100
+
+
+async def test_a_track_is_added_and_removed_in_a_call_that_goes_on() -> None:
+    async with negotiating_peers() as (one, two):
+        channel = one.create_data_channel("through it all")
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            added = one.add_track("audio", tone(500.0))
+            track = await anext(two.tracks())
+            assert (await listen(track.receiver)).frequency == pytest.approx(500.0, abs=10)
+            added.stop()
+            async for _ in track.receiver:
+                pass  # it ends
+            assert two.transceivers == ()
+            await channel.send("still here")
+            far = await anext(two.data_channels())
+            assert await far.receive() == "still here"
+            assert channel.state is ChannelState.OPEN
+
+
+async def test_direction_says_who_sends() -> None:
+    async with negotiating_peers() as (one, two):
+        ours = one.add_track("video", pictures(0))
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            track = await anext(two.tracks())
+            assert track.transceiver.current_direction is Direction.RECVONLY
+            track.transceiver.sender.replace_track(pictures(500))
+            track.transceiver.direction = Direction.SENDRECV
+            readings = await watch((await anext(one.tracks())).receiver, 3)
+            assert readings[0].counter >= 500
+            assert ours.current_direction is Direction.SENDRECV
+            ours.direction = Direction.INACTIVE
+            await exchanged(two)
+            assert track.transceiver.current_direction is Direction.INACTIVE
+
+
+async def test_an_ice_restart_leaves_channels_and_media_as_they_are() -> None:
+    async with negotiating_peers() as (one, two):
+        channel = one.create_data_channel("through it all")
+        one.add_track("video", pictures(0))
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            far = await anext(two.data_channels())
+            track = await anext(two.tracks())
+            await watch(track.receiver, 3)
+            before = one.local_description
+            one.restart_ice()
+            await exchanged(two)
+            await channel.send("on new credentials")
+            assert await far.receive() == "on new credentials"
+            assert len(await watch(track.receiver, 5)) == 5
+            after = one.local_description
+        assert before is not None
+        assert after is not None
+        fragments = [
+            {line for line in each.sdp.splitlines() if line.startswith("a=ice-ufrag")}
+            for each in (before, after)
+        ]
+        assert not fragments[0] & fragments[1]
+
+
+async def test_a_rollback_takes_an_offer_back() -> None:
+    async with two_peers() as (one, two), trio.open_nursery() as nursery:
+        one.create_data_channel("first")
+        await connect(one, two, nursery)
+        one.add_transceiver("audio")
+        await one.set_local_description()
+        assert one.signaling_state is SignalingState.HAVE_LOCAL_OFFER
+        await one.set_local_description(Description(DescriptionType.ROLLBACK))
+        assert one.signaling_state is SignalingState.STABLE
+        assert [transceiver.mid for transceiver in one.transceivers] == [None]
+        await exchange(one, two)
+        assert [transceiver.kind for transceiver in two.transceivers] == [MediaKind.AUDIO]
+        nursery.cancel_scope.cancel()
