@@ -51,7 +51,7 @@ def from_av_video(
         pts = frame.pts or 0
         time_base = frame.time_base or VIDEO_TIME_BASE
     if frame.format.name != "yuv420p":
-        frame = frame.reformat(format="yuv420p", dst_color_range="MPEG")
+        frame = frame.reformat(format="yuv420p", dst_color_range="MPEG", threads=1)
     height, width = frame.height, frame.width
     y, u, v = frame.planes
     half = (height + 1) // 2, (width + 1) // 2
@@ -76,7 +76,7 @@ def from_rgb(
 
 def to_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
     """Return a height x width x 3 array of RGB."""
-    array = to_av_video(frame).reformat(format="rgb24").to_ndarray()
+    array = to_av_video(frame).reformat(format="rgb24", threads=1).to_ndarray()
     return array.astype(np.uint8, copy=False)
 
 
@@ -84,7 +84,7 @@ def scale(frame: VideoFrame, width: int, height: int) -> VideoFrame:
     """Return the picture in another size (bilinear), stretched; itself if the size is its own."""
     if (width, height) == (frame.width, frame.height):
         return frame
-    scaled = to_av_video(frame).reformat(width, height, interpolation="BILINEAR")
+    scaled = to_av_video(frame).reformat(width, height, interpolation="BILINEAR", threads=1)
     return from_av_video(scaled, frame.pts, frame.time_base)
 
 
@@ -104,6 +104,44 @@ def samples_of(frame: av.AudioFrame) -> Samples:
     return array.reshape(-1, len(frame.layout.channels))
 
 
+class Resampler:
+    """FFmpeg's conversion of sound to interleaved 16 bits, in the caller's thread.
+
+    PyAV's own `AudioResampler` makes a thread per processor for each stream.
+    """
+
+    def __init__(self, first: av.AudioFrame, rate: int, channels: int) -> None:
+        """Make one for frames of the same kind as `first`."""
+        graph = av.filter.Graph()
+        graph.threads = 1
+        source = graph.add_abuffer(
+            sample_rate=first.sample_rate,
+            format=first.format,
+            layout=first.layout,
+            time_base=first.time_base or Fraction(1, first.sample_rate),
+        )
+        wanted = graph.add(
+            "aformat",
+            sample_rates=str(rate),
+            sample_fmts="s16",
+            channel_layouts=layout_name(channels),
+        )
+        graph.link_nodes(source, wanted, graph.add("abuffersink")).configure()
+        self._graph = graph
+
+    def convert(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+        """Return what is ready."""
+        self._graph.push(frame)
+        parts: list[av.AudioFrame] = []
+        while True:
+            try:
+                part = self._graph.pull()
+            except (BlockingIOError, EOFError):
+                return parts
+            if isinstance(part, av.AudioFrame):
+                parts.append(part)
+
+
 class AudioConverter:
     """Turns one stream of sound into a sample rate and a number of channels.
 
@@ -116,10 +154,11 @@ class AudioConverter:
     """
 
     def __init__(self, rate: int, channels: int) -> None:
+        """Make one; raises ValueError for channels that cannot be."""
+        layout_name(channels)
         self.rate = rate
         self.channels = channels
-        self._layout = layout_name(channels)
-        self._resampler: av.AudioResampler | None = None
+        self._resampler: Resampler | None = None
         self._input: tuple[int, int] | None = None
         self._next_in = 0
         self._next_out = 0
@@ -131,15 +170,15 @@ class AudioConverter:
             return frame
         kind = frame.rate, frame.channels
         apart = abs(frame.pts - self._next_in) / frame.rate
+        converted = to_av_audio(frame)
         if self._resampler is None or self._input != kind or apart > MAX_GAP:
-            self._resampler = av.AudioResampler("s16", self._layout, self.rate)
+            self._resampler = Resampler(converted, self.rate, self.channels)
             self._input = kind
             self._next_out = round(frame.pts * self.rate / frame.rate)
             self._next_in = frame.pts
         self._next_in += frame.count
-        converted = to_av_audio(frame)
         converted.pts = None  # we count: the resampler's rounding must not move samples
-        parts = [samples_of(part) for part in self._resampler.resample(converted)]
+        parts = [samples_of(part) for part in self._resampler.convert(converted)]
         samples = np.concatenate(parts) if parts else np.empty((0, self.channels), np.int16)
         result = AudioFrame(samples, self.rate, self._next_out)
         self._next_out += result.count
@@ -159,6 +198,7 @@ class AudioChunker:
             raise ValueError(f"frames of {size} samples")
         self.size = size
         self._kept: Samples | None = None
+        self._rate = 0
         self._pts = 0
 
     def push(self, frame: AudioFrame) -> list[AudioFrame]:
@@ -166,7 +206,7 @@ class AudioChunker:
 
         What waits is dropped, less than a frame, where the input jumps.
         """
-        kept = self._kept
+        kept, self._rate = self._kept, frame.rate
         apart = abs(frame.pts - self._pts - (0 if kept is None else len(kept))) / frame.rate
         if kept is None or apart > MAX_GAP or kept.shape[1] != frame.channels:
             samples, self._pts = frame.samples, frame.pts
@@ -181,3 +221,10 @@ class AudioChunker:
         self._kept = samples[whole:]
         self._pts += whole
         return frames
+
+    def rest(self) -> AudioFrame | None:
+        """Return what waits, shorter than a frame, and forget it; None if nothing does."""
+        kept, self._kept = self._kept, None
+        if kept is None or not len(kept):
+            return None
+        return AudioFrame(kept, self._rate, self._pts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -139,6 +140,23 @@ async def test_cancellation_waits_for_the_thread_and_closes_after_it() -> None:
         nursery.cancel_scope.cancel()
         leave.set()
     assert events == ["worked", "closed"]
+
+
+@pytest.mark.parametrize("name", ["VP8", "VP9", "H264", "AV1"])
+async def test_a_cancelled_encoder_leaves_no_thread(name: str) -> None:
+    await trio.to_thread.run_sync(lambda: None)  # trio keeps the thread for ten seconds
+    before = len(os.listdir("/proc/self/task"))
+    encoder = video_encoder(name, VideoSettings(threads=2))
+    with trio.CancelScope() as scope:
+        async with video_encoder_worker(encoder) as worker:
+            for n in range(6):
+                await worker.put(draw_pattern(n, 640, 480, n * FRAME_TICKS))
+                await anext(aiter(worker))
+            await worker.put(draw_pattern(6, 640, 480, 6 * FRAME_TICKS))
+            scope.cancel()
+            await anext(aiter(worker))
+    assert scope.cancelled_caught
+    assert len(os.listdir("/proc/self/task")) <= before
 
 
 async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
