@@ -33,6 +33,12 @@ class DataChannel:
         flush: sends what the core wants sent.
         sent: tasks that wait for any packets to leave.
 
+    Attributes:
+        messages_sent: how many, so far.
+        bytes_sent: of these; text counts as UTF-8.
+        messages_received: that were taken.
+        bytes_received: of these.
+
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class DataChannel:
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
         self._error = ""
+        self.messages_sent = self.bytes_sent = 0
+        self.messages_received = self.bytes_received = 0
         core.buffered_amount_low_threshold = LOW_WATER
 
     def __repr__(self) -> str:
@@ -143,6 +151,8 @@ class DataChannel:
             except SctpStateError as error:
                 raise ChannelClosedError(str(error)) from error
             break
+        self.messages_sent += 1
+        self.bytes_sent += _size(data)
         self._flush()
 
     async def drained(self) -> None:
@@ -170,6 +180,8 @@ class DataChannel:
         while True:
             message = self._core.take_message()
             if message is not None:
+                self.messages_received += 1
+                self.bytes_received += _size(message)
                 if not self._core.inbox:
                     self._flush()  # there may be room to tell of; the last one is soon enough
                 return message
@@ -241,3 +253,9 @@ class DataChannel:
     def writable(self) -> None:
         """Wake who waits for room."""
         self._writers.unpark_all()
+
+
+def _size(data: str | bytes | bytearray | memoryview) -> int:
+    if isinstance(data, str):
+        return len(data) if data.isascii() else len(data.encode())
+    return data.nbytes if isinstance(data, memoryview) else len(data)

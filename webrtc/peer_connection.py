@@ -53,6 +53,7 @@ from webrtc.sdp import (
 from webrtc.sdp.session import JsepSession
 from webrtc.sender import Source
 from webrtc.signalling import Description, IceCandidate
+from webrtc.stats import Report, get_stats
 from webrtc.transceiver import RtpTransceiver, TrackEvent
 from webrtc.transceiver_table import TransceiverTable
 from webrtc.transport import (
@@ -479,6 +480,15 @@ class PeerConnection:
     def ice_gathering_states(self) -> Changes[GatheringState]:
         """Return an async iterator over `ice_gathering_state`."""
         return self._gathering.changes()
+
+    def get_stats(self) -> dict[str, Report]:
+        """Return what was counted, report by report: see `webrtc.stats`."""
+        return get_stats(
+            self._transports.values(),
+            self._transceivers.transceivers,
+            self._channels,
+            self.certificate,
+        )
 
     async def connected(self) -> None:
         """Return once the connection is up.

@@ -89,6 +89,11 @@ class RtpSender:
         return self._codec
 
     @property
+    def bit_rate(self) -> int | None:
+        """Bits per second that the encoder aims at; None while there is none."""
+        return self._encoder.bit_rate if self._encoder is not None else None
+
+    @property
     def is_ready(self) -> bool:
         """Whether something sent now would leave."""
         return self._is_added and self._transport is not None and self._transport.srtp is not None

@@ -25,6 +25,7 @@ from webrtc import (
     Direction,
     MediaKind,
     PeerConnection,
+    RtpTransceiver,
     SignalingState,
 )
 from webrtc.negotiation import negotiate
@@ -57,6 +58,15 @@ async def negotiating_peers() -> AsyncIterator[tuple[PeerConnection, PeerConnect
         nursery.start_soon(run, two, Wire(back[0], there[1]), False)
         yield one, two
         nursery.cancel_scope.cancel()
+
+
+def direction_of(transceiver: RtpTransceiver) -> Direction | None:
+    """Ask anew: a type checker believes that a property stays what it was."""
+    return transceiver.current_direction
+
+
+def state_of(peer: PeerConnection) -> SignalingState:
+    return peer.signaling_state
 
 
 async def exchanged(answerer: PeerConnection) -> None:
@@ -110,15 +120,15 @@ async def test_direction_says_who_sends() -> None:
         await wait_connected(one, two)
         with trio.fail_after(TIMEOUT):
             track = await anext(two.tracks())
-            assert track.transceiver.current_direction is Direction.RECVONLY
+            assert direction_of(track.transceiver) is Direction.RECVONLY
             track.transceiver.sender.replace_track(pictures(500))
             track.transceiver.direction = Direction.SENDRECV
             readings = await watch((await anext(one.tracks())).receiver, 3)
             assert readings[0].counter >= 500
-            assert ours.current_direction is Direction.SENDRECV
+            assert direction_of(ours) is Direction.SENDRECV
             ours.direction = Direction.INACTIVE
             await exchanged(two)
-            assert track.transceiver.current_direction is Direction.INACTIVE
+            assert direction_of(track.transceiver) is Direction.INACTIVE
 
 
 async def test_an_ice_restart_leaves_channels_and_media_as_they_are() -> None:
@@ -152,9 +162,9 @@ async def test_a_rollback_takes_an_offer_back() -> None:
         await connect(one, two, nursery)
         one.add_transceiver("audio")
         await one.set_local_description()
-        assert one.signaling_state is SignalingState.HAVE_LOCAL_OFFER
+        assert state_of(one) is SignalingState.HAVE_LOCAL_OFFER
         await one.set_local_description(Description(DescriptionType.ROLLBACK))
-        assert one.signaling_state is SignalingState.STABLE
+        assert state_of(one) is SignalingState.STABLE
         assert [transceiver.mid for transceiver in one.transceivers] == [None]
         await exchange(one, two)
         assert [transceiver.kind for transceiver in two.transceivers] == [MediaKind.AUDIO]
