@@ -366,7 +366,7 @@ bool binding_answer(shard_t *shard, listener_t *listener, const five_tuple_t *fr
 bool challenge_answer(shard_t *shard, listener_t *listener, const five_tuple_t *from,
                       const uint8_t *data, uint32_t size);
 
-/* batch.c: what is sent, and what is received. */
+/* send.c and receive.c: what is sent, and what is received. */
 message_t *batch_add(shard_t *shard, out_queue_t *queue);
 void batch_flush(shard_t *shard); /* send everything; the received bytes are not needed any more */
 void batch_receive_listener(shard_t *shard, listener_t *listener);
