@@ -78,10 +78,10 @@ class Browser:
             await trio.sleep(0.02)
 
 
-def configuration(host: str) -> Configuration:
+def configuration(host: str, **keywords: Any) -> Configuration:
     """Return how our peer is made: on the interface that the browser uses."""
     interfaces = InterfaceFilter(networks=[f"{host}/32"])
-    return Configuration(ice=AgentOptions(interfaces=interfaces))
+    return Configuration(ice=AgentOptions(interfaces=interfaces), **keywords)
 
 
 @contextlib.asynccontextmanager
