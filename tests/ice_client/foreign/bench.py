@@ -85,6 +85,7 @@ class Bench:
                 error.add_note(f"{agent.state}, {agent.stats()}")
                 raise
             self._judge(case, agent)
+            assert conversation.peer_is_lite is (case.feature is Feature.PEER_IS_LITE)
             assert process.stdin is not None
             await process.stdin.aclose()  # so it ends, and hearing with it
 
@@ -101,6 +102,8 @@ class Bench:
         pair = agent.selected_pair
         assert pair is not None
         assert agent.role is case.role
+        if case.feature is Feature.WE_ARE_LITE:
+            assert sum(each.checks.requests_sent for each in agent.stats().pairs) == 0
         if case.path in self.ports:
             assert pair.local.type is pair.remote.type is CandidateType.RELAYED
         else:

@@ -63,6 +63,17 @@ EITHER = (True, False)
 """Trickled, and all candidates in one message."""
 ONCE = (False,)
 
+# What is not here, and why:
+#
+# - aioice 0.10 and aiortc 1.16 (whose transport is aioice's, under parameters and candidates of its
+#   own): no TCP candidates, no restart (their credentials are set once, and aiortc's `start` works
+#   once), not lite themselves. They tell no candidate before all are gathered, so trickling is a
+#   message each, after that; ours are trickled as they come, and taken while they check.
+# - pion/ice 2.3 (Debian's): TCP candidates are passive alone; active ones came later.
+# - libnice 0.1.21: nothing is missing; it offers no simultaneous-open candidates, as nobody does.
+# - Lite agents are controlled, unless both are (RFC 8445 §6.1.1), and then nobody sends checks:
+#   no peer here can be told so. Those of pion and libnice begin none, but answer one of ours with
+#   a triggered one of their own.
 _ROWS = [
     # peer         our role    path                 trickle feature
     (Peer.AIOICE, BOTH, Path.UDP, EITHER, Feature.NOTHING),
@@ -80,6 +91,8 @@ _ROWS = [
     (Peer.LIBNICE, BOTH, Path.COTURN, EITHER, Feature.NOTHING),
     (Peer.LIBNICE, BOTH, Path.UDP, EITHER, Feature.WE_RESTART),
     (Peer.LIBNICE, BOTH, Path.UDP, EITHER, Feature.PEER_RESTARTS),
+    (Peer.LIBNICE, BOTH, Path.TURND, ONCE, Feature.WE_RESTART),
+    (Peer.LIBNICE, BOTH, Path.TURND, ONCE, Feature.PEER_RESTARTS),
     (Peer.LIBNICE, WE_OBEY, Path.UDP, EITHER, Feature.WE_ARE_LITE),
     (Peer.LIBNICE, WE_CONTROL, Path.UDP, EITHER, Feature.PEER_IS_LITE),
     (Peer.PION, BOTH, Path.UDP, EITHER, Feature.NOTHING),
@@ -88,6 +101,8 @@ _ROWS = [
     (Peer.PION, BOTH, Path.COTURN, EITHER, Feature.NOTHING),
     (Peer.PION, BOTH, Path.UDP, EITHER, Feature.WE_RESTART),
     (Peer.PION, BOTH, Path.UDP, EITHER, Feature.PEER_RESTARTS),
+    (Peer.PION, BOTH, Path.TURND, EITHER, Feature.WE_RESTART),
+    (Peer.PION, BOTH, Path.TURND, EITHER, Feature.PEER_RESTARTS),
     (Peer.PION, WE_OBEY, Path.UDP, EITHER, Feature.WE_ARE_LITE),
     (Peer.PION, WE_CONTROL, Path.UDP, EITHER, Feature.PEER_IS_LITE),
 ]

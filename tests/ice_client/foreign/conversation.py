@@ -25,6 +25,7 @@ class Conversation:
         trickle: tell candidates one by one, as they come; else all in one message.
         lite: we are an ICE-lite agent.
         transports: of our candidates and of the peer's, of those that reach the other side.
+        peer_is_lite: whether the peer said so.
 
     """
 
@@ -34,6 +35,7 @@ class Conversation:
     trickle: bool
     lite: bool
     transports: tuple[Transport, Transport]
+    peer_is_lite: bool = False
     _restarts_with_the_peer: bool = False
 
     async def tell(self, restart: bool = False) -> None:
@@ -62,6 +64,7 @@ class Conversation:
                     await self.agent.restart()
                     self.nursery.start_soon(self.tell)
                 credentials = Credentials(fragment.username_fragment, fragment.password)
+                self.peer_is_lite = fragment.lite
                 self.agent.set_remote_credentials(credentials, lite=fragment.lite)
             for text in fragment.candidates:
                 if (candidate := parse_candidate(text)).transport is self.transports[1]:

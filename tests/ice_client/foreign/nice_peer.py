@@ -30,6 +30,7 @@ class NicePeer:
 
     def __init__(self, options: PeerOptions) -> None:
         self._trickle = options.trickle
+        self._lite = options.lite
         self._loop = GLib.MainLoop()
         flags = Nice.AgentOption.REGULAR_NOMINATION | Nice.AgentOption.CONSENT_FRESHNESS
         if options.trickle:
@@ -90,7 +91,7 @@ class NicePeer:
 
     def _tell_credentials(self) -> None:
         _, username_fragment, password = self._agent.get_local_credentials(self._stream)
-        tell(Fragment(username_fragment, password))
+        tell(Fragment(username_fragment, password, lite=self._lite))
 
     def _on_candidate(self, _agent: Any, candidate: Any) -> None:
         if self._trickle:
@@ -106,7 +107,7 @@ class NicePeer:
         _, username_fragment, password = self._agent.get_local_credentials(self._stream)
         candidates = self._agent.get_local_candidates(self._stream, COMPONENT)
         texts = tuple(map(self._as_text, candidates))
-        tell(Fragment(username_fragment, password, texts, ended=True))
+        tell(Fragment(username_fragment, password, texts, ended=True, lite=self._lite))
 
     def _as_text(self, candidate: Any) -> str:
         text: str = self._agent.generate_local_candidate_sdp(candidate)
