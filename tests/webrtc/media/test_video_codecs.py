@@ -16,7 +16,7 @@ from tests.webrtc.media.pictures import (
     make_encoder,
     rate_of,
 )
-from webrtc.media.codecs import CodecName, VideoSettings, video_decoder, video_encoder
+from webrtc.media.codecs import CodecName, Decoded, VideoSettings, video_decoder, video_encoder
 from webrtc.media.codecs.av_video import AvVideoEncoder
 from webrtc.media.codecs.libvpx import VpxEncoder
 from webrtc.media.convert import scale
@@ -64,8 +64,7 @@ def test_decoding_can_begin_at_any_key_frame(name: str) -> None:
     encoded = encode_all(encoder, pictures[:10])
     encoder.request_key_frame()
     encoded += encode_all(encoder, pictures[10:])
-    results = [video_decoder(name).decode(encoded[9])]
-    assert results == [attrs.evolve(results[0], frames=(), key_frame_wanted=True)]
+    assert video_decoder(name).decode(encoded[9]) == Decoded(key_frame_wanted=True)
     late = decode_all(video_decoder(name), encoded[4:])
     readings = [read_pattern(picture) for picture in late]
     assert [reading and reading.counter for reading in readings] == list(range(10, 20))
@@ -141,9 +140,8 @@ def test_broken_data_asks_for_a_key_frame_and_nothing_is_shown_before_it(name: s
     assert broken.error
     assert not broken.frames
     for frame in encoded[6:10]:
-        result = decoder.decode(frame)
-        assert result.key_frame_wanted
-        assert not result.frames
+        # Not even tried: there is nothing wrong with these, but with what they are based on.
+        assert decoder.decode(frame) == Decoded(key_frame_wanted=True)
     shown = decode_all(decoder, encoded[10:])
     assert [picture.pts for picture in shown] == [picture.pts for picture in pictures[10:]]
 
