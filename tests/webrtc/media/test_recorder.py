@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import trio
 
+from tests.webrtc.media import native_threads
 from webrtc.media.errors import MediaFileError
 from webrtc.media.files import open_file
 from webrtc.media.frames import VideoFrame
@@ -177,8 +177,7 @@ async def test_pictures_of_other_sizes_are_fitted(tmp_path: Path) -> None:
 
 async def test_a_cancelled_recording_is_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
-    await trio.to_thread.run_sync(lambda: None)  # trio keeps the thread for ten seconds
-    threads = len(os.listdir("/proc/self/task"))
+    threads = await native_threads.warmed_up()
     with trio.CancelScope() as scope:
         async with open_recorder(path) as recorder:
             for index in range(50):
@@ -187,7 +186,7 @@ async def test_a_cancelled_recording_is_a_whole_file(tmp_path: Path) -> None:
             scope.cancel()
             await recorder.write(picture(50))
     assert scope.cancelled_caught
-    assert len(os.listdir("/proc/self/task")) <= threads
+    await native_threads.assert_at_most(threads)
     assert length_of(path, "video")[1] == 50
 
 

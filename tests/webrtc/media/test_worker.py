@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import pytest
 import trio
 import trio.testing
 
+from tests.webrtc.media import native_threads
 from tests.webrtc.media.pictures import FRAME_TICKS
 from webrtc.media.codecs import VideoSettings, video_decoder, video_encoder
 from webrtc.media.errors import MediaError
@@ -144,8 +144,7 @@ async def test_cancellation_waits_for_the_thread_and_closes_after_it() -> None:
 
 @pytest.mark.parametrize("name", ["VP8", "VP9", "H264", "AV1"])
 async def test_a_cancelled_encoder_leaves_no_thread(name: str) -> None:
-    await trio.to_thread.run_sync(lambda: None)  # trio keeps the thread for ten seconds
-    before = len(os.listdir("/proc/self/task"))
+    before = await native_threads.warmed_up()
     encoder = video_encoder(name, VideoSettings(threads=2))
     with trio.CancelScope() as scope:
         async with video_encoder_worker(encoder) as worker:
@@ -156,7 +155,7 @@ async def test_a_cancelled_encoder_leaves_no_thread(name: str) -> None:
             scope.cancel()
             await anext(aiter(worker))
     assert scope.cancelled_caught
-    assert len(os.listdir("/proc/self/task")) <= before
+    await native_threads.assert_at_most(before)
 
 
 async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
