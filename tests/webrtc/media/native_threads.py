@@ -18,7 +18,7 @@ async def warmed_up() -> int:
 
 
 async def assert_at_most(limit: int) -> None:
-    """Whoever joined a thread may run again a moment before the kernel has taken it off its list."""
+    """Who joined a thread may run again a moment before the kernel takes it off its list."""
     with trio.move_on_after(2):
         while count() > limit:
             await trio.lowlevel.checkpoint()
