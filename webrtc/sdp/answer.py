@@ -137,34 +137,55 @@ def _assign_transports(
     ids: dict[str, int] = {}
     ends: dict[int, LocalEnd] = {}
     for mid in taken:
-        mates = [other for other in offer.bundle_of(mid) if other in taken] or [mid]
+        # Those that we reject tell too which transport the group goes on with.
+        mates = [other for other in offer.bundle_of(mid) if _is_live(offer, other)] or [mid]
         known_ids = [known.ids[other] for other in mates if other in known.ids]
         given = [ids[other] for other in mates if other in ids]
-        number = next(iter([*given, *known_ids]), None)
+        number = next(iter([*given, *known_ids]), _continued(state, offer, mid))
         if number is None:
             number = max([*known.ends, *ends], default=-1) + 1
             ends[number] = LocalEnd(state.new_credentials(), is_initiator=False)
         elif number not in ends:
             ends[number] = known.ends[number]
-            if _restarts(state, offer, mid):
+            if _restarts(state, offer, mid, number):
                 ends[number] = attrs.evolve(ends[number], credentials=state.new_credentials())
         ids[mid] = number
     return TransportMap(ids, ends)
 
 
-def _restarts(state: State, offer: SessionDescription, mid: str) -> bool:
+def _is_live(description: SessionDescription, mid: str) -> bool:
+    section = description.section(mid)
+    return section is not None and not section.is_rejected
+
+
+def _continued(state: State, offer: SessionDescription, mid: str) -> int | None:
+    """Return the transport that a new section goes on with, by the peer's credentials.
+
+    All the sections that used it may end in this very offer.
+    """
+    numbers = state.transports.ends
+    return next((n for n in numbers if _same_session(state, offer, mid, n)), None)
+
+
+def _restarts(state: State, offer: SessionDescription, mid: str, number: int) -> bool:
     """RFC 8839 §4.4.3.1: other credentials than before begin ICE anew, at both ends."""
-    if state.current_remote is None or state.current_remote.section(mid) is None:
-        return False
-    before = remote_transport(state.current_remote, mid)
+    return _same_session(state, offer, mid, number) is False
+
+
+def _same_session(state: State, offer: SessionDescription, mid: str, number: int) -> bool | None:
+    """Tell whether the offer has the credentials that a transport had; None if it had none."""
     now = remote_transport(offer, mid)
-    return before is not None and now is not None and before.credentials != now.credentials
+    for other, used in state.transports.ids.items():
+        before = remote_transport(state.current_remote, other) if state.current_remote else None
+        if used == number and before is not None and now is not None:
+            return before.credentials == now.credentials
+    return None
 
 
 def _setup(state: State, offer: SessionDescription, section: MediaSection, mid: str) -> Setup:
     offered = offered_setup(offer, section)
-    current = state.dtls_role_of(mid)
-    for role in (current, state.settings.preferred_role, None):
+    roles = (state.dtls_role_of(mid), state.settings.preferred_role)
+    for role in (*(role for role in roles if role is not None), None):
         try:
             return answer_setup(offered, role)
         except SetupError:

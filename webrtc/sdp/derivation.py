@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import attrs
 
-from ice_client.core import Credentials
 from webrtc.dtls.setup import DtlsRole
 from webrtc.sdp.attributes import Direction
 from webrtc.sdp.description import MediaSection, SessionDescription
@@ -32,7 +31,7 @@ from webrtc.sdp.media_parameters import (
 )
 from webrtc.sdp.parameters import DataParameters, RemoteTransport, Transport
 from webrtc.sdp.remote import agreed_role, remote_transport
-from webrtc.sdp.state import State
+from webrtc.sdp.state import LocalEnd, State, TransportMap
 from webrtc.sdp.transceiver import Transceiver
 
 
@@ -63,12 +62,12 @@ class Derived:
         self.data: DataParameters | None = None
         self._tracks: dict[Transceiver, tuple[bool, tuple[str, ...]]] = {}
 
-    def update(self, state: State, settled: dict[int, Credentials]) -> Iterator[Event]:
+    def update(self, state: State, settled: TransportMap) -> Iterator[Event]:
         """Derive all anew; yield what is other than before.
 
         Args:
             state: of the session.
-            settled: our ICE credentials of the last whole exchange, by transport.
+            settled: the transports of the last whole exchange.
 
         """
         exchange = agreed_exchange(state)
@@ -150,45 +149,64 @@ def _current_direction(mid: str, state: State) -> Direction | None:
 
 
 def _transports(
-    state: State, exchange: Exchange | None, settled: dict[int, Credentials]
+    state: State, exchange: Exchange | None, settled: TransportMap
 ) -> tuple[Transport, ...]:
     # In have-remote-offer ours is the last description still, and so are the transports.
-    local = state.local
-    if local is None:
-        return ()
+    found = _used_by(state, state.local, exchange, state.transports, settled)
+    if state.pending_local is not None:
+        # What our offer takes away is used until the answer: a rollback may bring it back.
+        found |= {
+            number: transport
+            for number, transport in _used_by(
+                state, state.current_local, exchange, settled, settled
+            ).items()
+            if number not in found
+        }
+    return tuple(found.values())
+
+
+def _used_by(
+    state: State,
+    local: SessionDescription | None,
+    exchange: Exchange | None,
+    transports: TransportMap,
+    settled: TransportMap,
+) -> dict[int, Transport]:
     users: dict[int, list[str]] = {}
-    for section in local.media:
+    for section in local.media if local else ():
         mid = section.mid or ""
-        if mid in state.transports.ids and not section.is_rejected:
-            users.setdefault(state.transports.ids[mid], []).append(mid)
-    return tuple(
-        _transport(state, exchange, local, number, mids, settled) for number, mids in users.items()
-    )
+        if mid in transports.ids and not section.is_rejected:
+            users.setdefault(transports.ids[mid], []).append(mid)
+    found = {}
+    for number, mids in users.items():
+        group = local.bundle_of(mids[0]) if local else ()
+        ordered = [mid for mid in group if mid in mids] or mids  # the tag first
+        known = settled.ends.get(number)
+        # RFC 9429 §4.1.9: while our restart waits for its answer, the peer's credentials are
+        # those of the session that ends.
+        restarts = known is not None and known.credentials != transports.ends[number].credentials
+        waits = restarts and state.pending_remote is None
+        found[number] = _transport(state, exchange, number, ordered, transports.ends[number], waits)
+    return found
 
 
 def _transport(
     state: State,
     exchange: Exchange | None,
-    local: SessionDescription,
     number: int,
     mids: list[str],
-    settled: dict[int, Credentials],
+    end: LocalEnd,
+    waits: bool,
 ) -> Transport:
-    group = local.bundle_of(mids[0])
-    ordered = sorted(mids, key=lambda mid: group.index(mid) if mid in group else len(group))
-    end = state.transports.ends[number]
-    # RFC 9429 §4.1.9: while our restart waits for its answer, the peer's credentials are those
-    # of the session that ends.
-    waits = state.pending_remote is None and settled.get(number, end.credentials) != end.credentials
-    remote = None if exchange is None or waits else _remote_end(exchange, ordered)
-    role = None if exchange is None else _role(exchange, ordered)
+    remote = None if exchange is None or waits else _remote_end(exchange, mids)
+    role = None if exchange is None else _role(exchange, mids)
     is_controlling = end.is_initiator
     is_lite = state.settings.is_lite
     if remote is not None and remote.is_lite is not is_lite:
         is_controlling = remote.is_lite  # RFC 8445 §6.1.1: the full one of the two controls
     return Transport(
         id=number,
-        mids=tuple(ordered),
+        mids=tuple(mids),
         local_credentials=end.credentials,
         remote=remote,
         dtls_role=role,

@@ -229,7 +229,7 @@ def _assign_transports(state: State, slots: list[Slot], *, restarts: bool) -> Tr
         ends = {
             key: attrs.evolve(end, credentials=state.new_credentials()) for key, end in ends.items()
         }
-    bundled = _established(state)
+    bundled = _established(state, {slot.mid for slot in slots if not slot.is_dead})
     policy = state.settings.bundle_policy
     first_of: dict[object, int] = {}
     ids: dict[str, int] = {}
@@ -262,12 +262,16 @@ def _used(ends: Mapping[int, LocalEnd], ids: Mapping[str, int]) -> dict[int, Loc
     return {number: end for number, end in ends.items() if number in ids.values()}
 
 
-def _established(state: State) -> int | None:
-    """Return the transport that an exchange agreed to bundle over."""
+def _established(state: State, live: set[str]) -> int | None:
+    """Return the transport that an exchange agreed to bundle over, if it goes on to be used.
+
+    Of a group whose sections all end in this very offer a peer could not tell that a new section
+    goes on with its transport.
+    """
     answer = state.current_local if state.answer_is_local else state.current_remote
     for mids in answer.groups("BUNDLE") if answer else ():
         for mid in mids:
-            if mid in state.transports.ids:
+            if mid in state.transports.ids and mid in live:
                 return state.transports.ids[mid]
     return None
 

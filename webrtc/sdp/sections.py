@@ -112,8 +112,11 @@ def rtp_section(
 ) -> MediaSection:
     """Write a section of audio or video."""
     attributes: list[Attribute] = [Mid(mid), part.direction]
-    if part.direction.sends:
-        # RFC 9429 §5.2.1: a sender that is in no MediaStream says "-".
+    if transceiver.direction.sends:
+        # RFC 9429 §5.2.1: a sender that is in no MediaStream says "-". RFC 9429 §5.3.1 leaves the
+        # line out of an answer that sends nothing; W3C's check for negotiation then finds it
+        # missing, and two ends that want to send alone would offer to each other for ever.
+        # Browsers write it whenever sending is wanted, and so do we.
         streams = transceiver.stream_ids or ("-",)
         attributes += [Msid(stream_id, transceiver.track_id) for stream_id in streams]
     attributes += transport

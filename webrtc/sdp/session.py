@@ -231,7 +231,7 @@ class JsepSession(SessionView):
             description = name_sections(
                 description, self._data.current_remote, self._data.used_mids
             )
-            check_offer(description, self._data.current_remote)
+            check_offer(description, self._data.current_remote, self._data.current_local)
             if self._state is _S.HAVE_LOCAL_OFFER:
                 events += self._roll_back()
             self._begin_exchange(is_offer=True)
@@ -389,8 +389,7 @@ class JsepSession(SessionView):
         return [TransceiverStopped(transceiver) for transceiver in data.stop_rejected()]
 
     def _update(self) -> list[Event]:
-        settled = {number: end.credentials for number, end in self._settled.ends.items()}
-        return list(self._derived.update(self._data, settled))
+        return list(self._derived.update(self._data, self._settled))
 
     def _enter(self, state: SignalingState) -> list[Event]:
         if state is self._state:

@@ -16,8 +16,17 @@ from webrtc.sdp.remote import agreed_role, offered_extensions, offered_setup, re
 MAX_BUNDLE_GROUPS = 64
 
 
-def check_offer(offer: SessionDescription, previous: SessionDescription | None) -> None:
-    """Check a peer's offer, each section with a name, against its last description.
+def check_offer(
+    offer: SessionDescription,
+    previous: SessionDescription | None,
+    ours: SessionDescription | None,
+) -> None:
+    """Check a peer's offer, each section with a name, against the last exchange.
+
+    Args:
+        offer: the peer's.
+        previous: its description of the last exchange.
+        ours: our description of the last exchange.
 
     Raises:
         InvalidDescriptionError: it breaks a rule.
@@ -28,8 +37,9 @@ def check_offer(offer: SessionDescription, previous: SessionDescription | None) 
     if len(offer.media) < len(before):
         # RFC 3264 §8: sections are never taken away.
         raise InvalidDescriptionError(f"{len(before)} sections became {len(offer.media)}")
+    refused = [section.is_rejected for section in ours.media] if ours else []
     for index, (old, new) in enumerate(zip(before, offer.media, strict=False)):
-        if old.is_rejected:
+        if old.is_rejected or refused[index]:
             continue  # RFC 9429 §5.2.2: another may stand there now
         if old.media != new.media or old.mid != new.mid:
             raise InvalidDescriptionError(
