@@ -142,14 +142,28 @@ class Browser:
                 nursery.cancel_scope.cancel()
 
 
+def _make_certificate_database(folder: Path, authority: Path | None) -> None:
+    folder.mkdir(parents=True)
+    database = ["-d", f"sql:{folder}"]
+    commands = [["-N", "--empty-password", *database]]
+    if authority is not None:
+        commands.append(["-A", "-n", "tests", "-t", "C,,", "-i", str(authority), *database])
+    for command in commands:
+        done = subprocess.run([tool("certutil"), *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 @contextlib.contextmanager
-def running_browser(name: str, namespace: str | None = None) -> Iterator[Browser]:
+def running_browser(
+    name: str, *, namespace: str | None = None, authority: Path | None = None
+) -> Iterator[Browser]:
     """Run a headless browser with fake devices for the length of the block.
 
     Args:
         name: a key of `PROGRAMS`.
         namespace: the network namespace it is to run in; without a route out of there, or another
             interface than `lo`, browsers gather no candidates.
+        authority: a certificate (PEM) of whoever signs those of `turns:` servers.
 
     Raises:
         AssertionError: it does not start; the message has what it said.
@@ -157,7 +171,11 @@ def running_browser(name: str, namespace: str | None = None) -> Iterator[Browser
     """
     assert (FOLDER / "node_modules").exists(), "make test installs puppeteer-core: npm ci"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
-        path = Path(folder) / "socket"
+        home = Path(folder)
+        path, profile = home / "socket", home / "profile"
+        # Where the one looks for certificates, and the other.
+        for database in (profile, home / ".pki" / "nssdb"):
+            _make_certificate_database(database, authority)
         # It has a process group of its own: nothing that the browser started stays behind.
         process = subprocess.Popen(
             [
@@ -167,7 +185,9 @@ def running_browser(name: str, namespace: str | None = None) -> Iterator[Browser
                 _PUPPETEERS_NAMES[name],
                 tool(PROGRAMS[name]),
                 str(path),
+                str(profile),
             ],
+            env={**os.environ, "HOME": str(home)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

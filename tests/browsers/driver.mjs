@@ -1,6 +1,6 @@
 // Runs one headless browser, and gives each connection to a socket a page of its own.
 //
-//     node driver.mjs firefox|chrome PROGRAM SOCKET
+//     node driver.mjs firefox|chrome PROGRAM SOCKET PROFILE
 //
 // The first line on a connection is the page's options: {"hidesAddresses"}; it is answered with {}
 // when the page is there. Each further line asks for a function to be called in the page, and a
@@ -13,7 +13,7 @@ import net from "node:net";
 import readline from "node:readline";
 import puppeteer from "puppeteer-core";
 
-const [browserName, executablePath, socketPath] = process.argv.slice(2);
+const [browserName, executablePath, socketPath, userDataDir] = process.argv.slice(2);
 const isFirefox = browserName === "firefox";
 const FLAGS = [
   "--no-sandbox",
@@ -34,7 +34,6 @@ const PREFERENCES = {
   "media.peerconnection.ice.obfuscate_host_addresses.blocklist": "127.0.0.1",
   // No service of Mozilla's can be reached from where tests run, nor should be.
   "media.gmp-manager.updateEnabled": false,
-  "network.dns.disabled": true,
   "network.captive-portal-service.enabled": false,
   "network.connectivity-service.enabled": false,
 };
@@ -42,8 +41,7 @@ const PREFERENCES = {
 const browser = await puppeteer.launch({
   browser: browserName,
   executablePath,
-  // Covers turns: as well.
-  acceptInsecureCerts: true,
+  userDataDir,
   args: isFirefox ? [] : FLAGS,
   extraPrefsFirefox: PREFERENCES,
 });

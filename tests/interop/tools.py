@@ -27,6 +27,7 @@ PACKAGES = {
     "go": "golang-go golang-github-pion-ice.v2-dev",
     "firefox-esr": "firefox-esr",
     "node": "nodejs npm",
+    "certutil": "libnss3-tools",
 }
 """Debian's packages of the programs used here."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
@@ -28,12 +30,17 @@ def _ip(command: str) -> None:
     )
 
 
+NEAR_NAME = "turn.example.org"
+_FILES = Path("/etc/netns")
+"""What `ip netns exec` puts in the place of files in /etc."""
+
+
 @attrs.frozen
 class Link:
     """Two hosts and what connects them.
 
     Attributes:
-        near: this host's IPv4 address.
+        near: this host's IPv4 address; on the other it is also called `NEAR_NAME`.
         far: the other's, which is the network namespace `namespace`, and sends all it has to say
             to anybody else this way.
         namespace: for `ip netns exec`.
@@ -67,6 +74,12 @@ def veth_link() -> Iterator[Link]:
         _ip(f"-n {name} link set far up")
         _ip(f"-n {name} link set lo up")
         _ip(f"-n {name} route add default via {near}")
+        files = _FILES / name
+        stack.callback(shutil.rmtree, files)
+        files.mkdir(parents=True)
+        (files / "hosts").write_text(f"127.0.0.1 localhost\n{near} {NEAR_NAME}\n", encoding="utf-8")
+        # Nobody knows another name, and says so at once.
+        (files / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
         yield Link(str(near), str(far), name)
 
 
