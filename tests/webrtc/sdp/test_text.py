@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.webrtc.sdp.mutation import CAPTURED, mutated, text_of
 from webrtc.dtls.fingerprint import Fingerprint
 from webrtc.dtls.setup import Setup
 from webrtc.sdp import Bandwidth, Direction, Flag, SdpParseError, parse_description
@@ -41,12 +42,7 @@ from webrtc.sdp.attributes import (
     Unknown,
 )
 
-CAPTURED = sorted((Path(__file__).parent / "captured").glob("*.sdp"))
 HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
-
-
-def text_of(path: Path) -> str:
-    return path.read_bytes().decode()
 
 
 @pytest.mark.parametrize("path", CAPTURED, ids=lambda path: path.stem)
@@ -309,29 +305,6 @@ VALUES = st.one_of(
 @settings(max_examples=300, deadline=None)
 def test_any_attribute_survives_being_written_and_read(value: Attribute) -> None:
     assert parse_attribute(format_attribute(value)) == value
-
-
-def mutated(source: random.Random) -> str:
-    text = text_of(source.choice(CAPTURED))
-    for _ in range(source.randrange(1, 8)):
-        lines = text.split("\r\n")
-        index = source.randrange(len(lines))
-        match source.randrange(5):
-            case 0:
-                del lines[index]
-            case 1:
-                lines.insert(index, source.choice(lines))
-            case 2:
-                place = source.randrange(len(lines[index]) + 1)
-                lines[index] = lines[index][:place]
-            case 3:
-                place = source.randrange(len(lines[index]) + 1)
-                character = source.choice(" :;=/,~*09aZ\0\n\u2028é\U0001f600")
-                lines[index] = lines[index][:place] + character + lines[index][place + 1 :]
-            case 4:
-                lines[index] = lines[index].replace("1", source.choice(["", "99999999999", "²"]))
-        text = "\r\n".join(lines)
-    return text
 
 
 def test_no_text_raises_anything_but_the_one_error_or_is_lost() -> None:
