@@ -86,6 +86,7 @@ class Bench:
                 raise
             self._judge(case, agent)
             assert conversation.peer_is_lite is (case.feature is Feature.PEER_IS_LITE)
+            conversation.is_over = True
             assert process.stdin is not None
             await process.stdin.aclose()  # so it ends, and hearing with it
 
@@ -142,7 +143,8 @@ class Bench:
         )
         try:
             yield process
-            assert await process.wait() == 0
+            with trio.fail_after(CASE_TIMEOUT):
+                assert await process.wait() == 0
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

@@ -26,6 +26,7 @@ class Conversation:
         lite: we are an ICE-lite agent.
         transports: of our candidates and of the peer's, of those that reach the other side.
         peer_is_lite: whether the peer said so.
+        is_over: whether the peer may end.
 
     """
 
@@ -36,6 +37,7 @@ class Conversation:
     lite: bool
     transports: tuple[Transport, Transport]
     peer_is_lite: bool = False
+    is_over: bool = False
     _restarts_with_the_peer: bool = False
 
     async def tell(self, restart: bool = False) -> None:
@@ -71,6 +73,7 @@ class Conversation:
                     await self.agent.add_remote_candidate(candidate)
             if fragment.ended:
                 await self.agent.add_remote_candidate(None)
+        assert self.is_over, "the peer ended in the middle; what it complained of is on stderr"
 
     async def restart(self, *, by_the_peer: bool) -> None:
         """Begin a new generation, by an offer of ours or of the peer's."""
