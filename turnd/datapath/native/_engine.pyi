@@ -74,8 +74,13 @@ class Engine:
     def remove_permission(self, number: int, ip: bytes) -> None:
         """Drop a permission."""
 
-    def set_channel(self, number: int, channel: int, peer: Address, deadline: int) -> bool:
-        """Install a channel; False if there is no allocation (or no memory)."""
+    def set_channel(
+        self, number: int, channel: int, peer: Address, deadline: int, announced: bool
+    ) -> bool:
+        """Install a channel; False if there is no allocation (or no memory).
+
+        Until it is announced, the client may use it and still gets Data indications.
+        """
 
     def remove_channel(self, number: int, channel: int) -> None:
         """Drop a channel."""

@@ -96,7 +96,7 @@ cdef extern from "control.h":
                                 int64_t deadline, bint internal_only)
     bint control_remove_permission(engine_t *engine, uint64_t number, const addr_t *ip)
     bint control_set_channel(engine_t *engine, uint64_t number, uint16_t channel,
-                             const addr_t *peer, int64_t deadline)
+                             const addr_t *peer, int64_t deadline, bint announced)
     bint control_remove_channel(engine_t *engine, uint64_t number, uint16_t channel)
     bint control_is_relayed(engine_t *engine, const addr_t *address)
     void control_close_all(engine_t *engine)
@@ -315,10 +315,12 @@ cdef class Engine:
         fill_ip(&peer, ip)
         control_remove_permission(self._engine, number, &peer)
 
-    def set_channel(self, uint64_t number, uint16_t channel, peer, int64_t deadline):
+    def set_channel(
+        self, uint64_t number, uint16_t channel, peer, int64_t deadline, bint announced
+    ):
         cdef addr_t filled
         fill(&filled, peer)
-        return control_set_channel(self._engine, number, channel, &filled, deadline)
+        return control_set_channel(self._engine, number, channel, &filled, deadline, announced)
 
     def remove_channel(self, uint64_t number, uint16_t channel):
         control_remove_channel(self._engine, number, channel)

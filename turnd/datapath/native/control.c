@@ -201,12 +201,12 @@ bool control_remove_permission(engine_t *engine, uint64_t number, const addr_t *
 }
 
 bool control_set_channel(engine_t *engine, uint64_t number, uint16_t channel, const addr_t *peer,
-                         int64_t deadline) {
+                         int64_t deadline, bool announced) {
     number_row_t *row = find(engine, number);
     if (!row) return false;
     shard_lock(row->shard);
     allocation_t *allocation = row->allocation;
-    bool set = rows_set_channel(allocation, channel, peer, deadline);
+    bool set = rows_set_channel(allocation, channel, peer, deadline, announced);
     relay_t *relay = allocation->relays[peer->family];
     /* If another has the peer, packets to it are dropped and counted. */
     if (set && relay && !relay->allocation) rows_claim(allocation, relay, peer, engine_now(engine));

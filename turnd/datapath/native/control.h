@@ -47,7 +47,7 @@ bool control_set_permission(engine_t *engine, uint64_t number, const addr_t *ip,
                             bool internal_only);
 bool control_remove_permission(engine_t *engine, uint64_t number, const addr_t *ip);
 bool control_set_channel(engine_t *engine, uint64_t number, uint16_t channel, const addr_t *peer,
-                         int64_t deadline);
+                         int64_t deadline, bool announced);
 bool control_remove_channel(engine_t *engine, uint64_t number, uint16_t channel);
 bool control_is_relayed(engine_t *engine, const addr_t *address);
 void control_close_all(engine_t *engine);

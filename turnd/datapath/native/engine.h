@@ -338,8 +338,9 @@ void rows_remove_guest(shard_t *shard, const five_tuple_t *client, uint64_t numb
 bool rows_set_permission(allocation_t *allocation, const addr_t *ip, int64_t deadline,
                          bool internal_only);
 void rows_remove_permission(allocation_t *allocation, const addr_t *ip);
+/* Not announced: the client may use it, and still gets Data indications. */
 bool rows_set_channel(allocation_t *allocation, uint16_t number, const addr_t *peer,
-                      int64_t deadline);
+                      int64_t deadline, bool announced);
 void rows_remove_channel(allocation_t *allocation, uint16_t number);
 listener_t *rows_listener_of(shard_t *shard, const five_tuple_t *client);
 

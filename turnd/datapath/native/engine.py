@@ -71,6 +71,7 @@ class NativeDatapath:
         self._clients = ClientTable(self._drops)
         self._reserved: dict[Address, socket.socket] = {}
         self._handler: RequestHandler | None = None
+        self._unannounced: list[tuple[int, int, Address, int]] | None = None
         self._threads = min(threads, _MOST_THREADS)
         self._engine = Engine(self._threads, [code for code in a.REGISTRY if code < 0x8000])
         self._configure()
@@ -164,8 +165,15 @@ class NativeDatapath:
         return True
 
     def _hand_up(self, data: bytes, five_tuple: FiveTuple) -> None:
-        if self._handler is not None:
+        if self._handler is None:
+            return
+        channels = self._unannounced = []
+        try:
             self._handler.on_request(data, five_tuple)
+        finally:
+            self._unannounced = None
+        for channel in channels:  # the answer is out
+            self._engine.set_channel(*channel, announced=True)
 
     def reconfigure(self, settings: DatapathSettings) -> None:
         """See `Datapath.reconfigure`. Buffer sizes count for sockets opened from now on."""
@@ -297,8 +305,13 @@ class NativeDatapath:
 
     def set_channel(self, allocation: int, number: int, peer: Address, deadline: float) -> None:
         """See `Tables.set_channel`."""
-        if not self._engine.set_channel(allocation, number, peer, _nanoseconds(deadline)):
+        channel = (allocation, number, peer, _nanoseconds(deadline))
+        # The threads must not be faster than the answer to ChannelBind: RFC 8656 §12 allows it
+        # over UDP, but libnice drops ChannelData of a channel it does not know of yet.
+        if not self._engine.set_channel(*channel, self._unannounced is None):
             raise KeyError(allocation)
+        if self._unannounced is not None:
+            self._unannounced.append(channel)
 
     def remove_channel(self, allocation: int, number: int) -> None:
         """See `Tables.remove_channel`."""

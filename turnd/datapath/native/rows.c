@@ -278,30 +278,32 @@ void rows_remove_permission(allocation_t *allocation, const addr_t *ip) {
     table_remove(&allocation->permissions, key);
 }
 
+static bool announce(allocation_t *allocation, uint16_t number, const addr_t *peer) {
+    bound_peer_t *bound = table_put(&allocation->bound_peers, peer);
+    if (bound) bound->number = number;
+    return bound != NULL;
+}
+
 bool rows_set_channel(allocation_t *allocation, uint16_t number, const addr_t *peer,
-                      int64_t deadline) {
+                      int64_t deadline, bool announced) {
     uint8_t key[CHANNEL_KEY] = {0};
     memcpy(key, &number, sizeof number);
     channel_t *there = table_find(&allocation->channels, key);
     if (there && !memcmp(&there->peer, peer, sizeof *peer)) {
         there->deadline = deadline;
-        return true;
+        return !announced || announce(allocation, number, peer);
     }
     /* Whatever had the number or the peer before is gone. */
     bound_peer_t *bound = table_find(&allocation->bound_peers, peer);
     if (bound) rows_remove_channel(allocation, bound->number);
     rows_remove_channel(allocation, number);
-    bound = table_put(&allocation->bound_peers, peer);
-    if (!bound) return false;
-    bound->number = number;
     channel_t *channel = table_put(&allocation->channels, key);
-    if (!channel) {
-        table_remove(&allocation->bound_peers, peer);
-        return false;
-    }
+    if (!channel) return false;
     channel->peer = *peer;
     channel->deadline = deadline;
-    return true;
+    if (!announced || announce(allocation, number, peer)) return true;
+    rows_remove_channel(allocation, number);
+    return false;
 }
 
 void rows_remove_channel(allocation_t *allocation, uint16_t number) {
