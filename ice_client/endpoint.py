@@ -9,6 +9,7 @@ import abc
 import contextlib
 import errno
 import socket
+from collections import deque
 from collections.abc import Iterator
 
 import attrs
@@ -21,6 +22,8 @@ from stun import Address, Family
 Received = tuple[bytes | None, Address]
 """A packet and who sent it; None: that address cannot be reached (any more)."""
 
+BATCH = 32
+"""Packets taken from a socket before other tasks have their turn."""
 _LARGEST_DATAGRAM = 0x10000
 _UNREACHABLE = frozenset(
     {
@@ -86,6 +89,7 @@ class UdpEndpoint(Endpoint):
         self.base = Base(Address.from_sockaddr(bound.getsockname()))
         self._sock = sock
         self._bound = bound
+        self._arrived: deque[Received] = deque()
 
     def send_now(self, data: bytes, remote: Address) -> bool:
         """See `Endpoint`. Runs per packet."""
@@ -112,18 +116,22 @@ class UdpEndpoint(Endpoint):
                 return
 
     async def receive_from(self) -> Received:
-        """See `Endpoint`. Runs per packet."""
-        while True:
-            try:
-                data, sockaddr = await self._sock.recvfrom(_LARGEST_DATAGRAM)
-            except OSError:  # an ICMP error that some kernels report here; it names no address
-                continue
-            source = Address.from_sockaddr(sockaddr)
-            if source.scope:
-                # A candidate's address has no zone, which would mean nothing to the other host;
-                # so a source has none either, or the two would not be equal.
-                source = attrs.evolve(source, scope=0)
-            return data, source
+        """See `Endpoint`. Runs per packet; one that is here already costs no switch of tasks."""
+        while not self._arrived:
+            # An ICMP error that some kernels report here names no address.
+            with contextlib.suppress(OSError):
+                self._keep(*await self._sock.recvfrom(_LARGEST_DATAGRAM))
+                for _ in range(BATCH - 1):
+                    self._keep(*self._bound.recvfrom(_LARGEST_DATAGRAM))
+        return self._arrived.popleft()
+
+    def _keep(self, data: bytes, sockaddr: tuple[str, int]) -> None:
+        source = Address.from_sockaddr(sockaddr)
+        if source.scope:
+            # A candidate's address has no zone, which would mean nothing to the other host;
+            # so a source has none either, or the two would not be equal.
+            source = attrs.evolve(source, scope=0)
+        self._arrived.append((data, source))
 
     def _scoped(self, remote: Address) -> Address:
         scope = self.base.address.scope
