@@ -64,8 +64,9 @@ class StreamClient:
 
     @property
     def takes_runs(self) -> bool:
-        """Whether it is plain TCP. Some TLS clients (turnutils_uclient) lose what follows a
-        message in its record.
+        """Whether it is plain TCP.
+
+        Some TLS clients (turnutils_uclient) lose what follows a message in its record.
         """
         return self.five_tuple.transport is Transport.TCP
 
