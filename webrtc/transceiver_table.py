@@ -149,9 +149,9 @@ class TransceiverTable:
         extensions = dict.fromkeys(entry for each in parameters for entry in each.header_extensions)
         transport.rtp.config = attrs.evolve(
             transport.rtp.config,
-            extensions=extension_map(extensions),
             reduced_size=all(each.reduced_size_rtcp for each in parameters),
         )
+        transport.rtp.set_extensions(extension_map(extensions))
 
     def track_added(self, core: TransceiverCore, stream_ids: tuple[str, ...]) -> None:
         """Tell of a track of the peer's."""
