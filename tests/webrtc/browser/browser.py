@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ import trio
 from ice_client import AgentOptions, InterfaceFilter
 from tests.interop.tools import REPOSITORY, tool
 from webrtc import Configuration, Description, IceCandidate, PeerConnection
+from webrtc.negotiation import negotiate
 
 Connect = Callable[[PeerConnection, "Browser", trio.Nursery], Awaitable[None]]
 """How two peers come together: `offer` or `answer`."""
@@ -28,33 +31,43 @@ class BrowserError(AssertionError):
 
 
 class Browser:
-    """A page in a process; one request at a time."""
+    """A page in a process; any number of calls at a time."""
 
     def __init__(self, process: trio.Process) -> None:
         self._process = process
-        self._rest = b""
         self._turn = trio.Lock()
+        self._ids = itertools.count()
+        self._waiting: dict[int, trio.MemorySendChannel[dict[str, Any]]] = {}
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Call a method of `page` in page.js and return its value."""
-        line = json.dumps({"call": name, "arguments": arguments}) + "\n"
-        stdin, stdout = self._process.stdin, self._process.stdout
+        number = next(self._ids)
+        line = json.dumps({"id": number, "call": name, "arguments": arguments}) + "\n"
+        stdin = self._process.stdin
         assert stdin is not None
-        assert stdout is not None
-        async with self._turn:
-            # Shielded: an answer that nobody took would be taken for the next one.
-            with trio.fail_after(TIMEOUT, shield=True):
-                await stdin.send_all(line.encode())
-                while b"\n" not in self._rest:
-                    chunk = await stdout.receive_some()
-                    if not chunk:
-                        raise BrowserError("the browser has ended")
-                    self._rest += chunk
-        answer, _, self._rest = self._rest.partition(b"\n")
-        result = json.loads(answer)
+        send, receive = trio.open_memory_channel[dict[str, Any]](1)
+        self._waiting[number] = send
+        with trio.fail_after(TIMEOUT):
+            # Shielded: half a line would make nonsense of the next one.
+            async with self._turn:
+                with trio.CancelScope(shield=True):
+                    await stdin.send_all(line.encode())
+            result = await receive.receive()
         if "error" in result:
-            raise BrowserError(result["error"])
+            raise BrowserError(f"{name}: {result['error']}")
         return result["value"]
+
+    async def read(self) -> None:
+        """Give results to who waits for them, until cancelled."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        rest = b""
+        async for chunk in stdout:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                result = json.loads(line)
+                self._waiting.pop(result["id"]).send_nowait(result)
+        raise BrowserError("the browser has ended")
 
     async def describe(self) -> Description:
         """Have the page set its local description; return it."""
@@ -63,6 +76,11 @@ class Browser:
     async def take(self, description: Description) -> None:
         """Give the page a description of ours."""
         await self.call("take", description.to_json())
+
+    async def negotiate(self, peer: PeerConnection) -> None:
+        """Have both ends negotiate by themselves, the page politely, until cancelled."""
+        await self.call("negotiate")
+        await negotiate(peer, _PageLine(self), polite=False)
 
     async def tell_candidates(self, peer: PeerConnection) -> None:
         """Carry candidates both ways until cancelled."""
@@ -76,6 +94,26 @@ class Browser:
             for value in await self.call("takeCandidates"):
                 await peer.add_ice_candidate(IceCandidate.from_json(value))
             await trio.sleep(0.02)
+
+
+class _PageLine:
+    """Signalling with a page: its messages are asked for again and again."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._messages: deque[dict[str, Any]] = deque()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self._browser.call("takeMessage", message)
+
+    def __aiter__(self) -> _PageLine:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while not self._messages:
+            await trio.sleep(0.02)
+            self._messages.extend(await self._browser.call("takeOutbox"))
+        return self._messages.popleft()
 
 
 def configuration(host: str, **keywords: Any) -> Configuration:
@@ -102,8 +140,11 @@ async def open_browser(host: str, rtc: dict[str, Any] | None = None) -> AsyncIte
     )
     try:
         browser = Browser(process)
-        await browser.call("begin", rtc or {})
-        yield browser
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(browser.read)
+            await browser.call("begin", rtc or {})
+            yield browser
+            nursery.cancel_scope.cancel()
     finally:
         # What it started goes with it.
         with contextlib.suppress(ProcessLookupError):

@@ -2,23 +2,27 @@
 
     python -m tests.webrtc.browser.chromium_process CHROMIUM HOST
 
-Each line is JSON: ``{"call": NAME, "arguments": [...]}`` calls a method of `page` in page.js, and
-its value, or what it threw, is printed as a line of JSON. Playwright does not run on trio.
+Each line is JSON: ``{"id": ID, "call": NAME, "arguments": [...]}`` calls a method of `page` in
+page.js, and its value, or what it threw, is printed as a line of JSON when it is there. Playwright
+does not run on trio.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import sys
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import Error, Page, Route, sync_playwright
+from playwright.sync_api import Page, Route, sync_playwright
 
 from tests.interop.browser_call import FLAGS, ORIGIN
 
 HERE = Path(__file__).parent
 TIMEOUT_MS = 30_000
+POLL = 0.01
+"""Seconds between looks for what has finished."""
 KINDS = {".html": "text/html", ".js": "text/javascript"}
 
 
@@ -31,19 +35,34 @@ def serve(route: Route) -> None:
     route.fulfill(content_type=KINDS[file.suffix], body=file.read_text())
 
 
-def answer(page: Page, line: str) -> dict[str, Any]:
-    request = json.loads(line)
-    try:
-        value = page.evaluate("([name, args]) => page[name](...args)", list(request.values()))
-    except Error as error:
-        return {"error": str(error)}
-    return {"value": value}
+START = """
+([id, name, args]) => {
+  Promise.resolve()
+    .then(() => page[name](...args))
+    .then((value) => page.finished.push({ id, value: value ?? null }))
+    .catch((error) => page.finished.push({ id, error: String(error.stack ?? error) }));
+}
+"""
 
 
 def talk(page: Page) -> None:
+    """Start calls as their lines come, and print what became of them in whatever order."""
     page.goto(ORIGIN)
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(answer(page, line)) + "\n")
+    running, rest = 0, b""
+    while True:
+        ready, _, _ = select.select([0], [], [], POLL if running else None)
+        if ready:
+            chunk = os.read(0, 1 << 20)
+            if not chunk:
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                request = json.loads(line)
+                page.evaluate(START, [request["id"], request["call"], request["arguments"]])
+                running += 1
+        for finished in page.evaluate("() => page.finished.splice(0)"):
+            running -= 1
+            sys.stdout.write(json.dumps(finished) + "\n")
         sys.stdout.flush()
 
 

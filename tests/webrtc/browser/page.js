@@ -10,6 +10,7 @@ const page = {
   candidates: [],
   states: [],
   waiters: [],
+  finished: [],
   tracks: {},
   video: null,
 
@@ -72,7 +73,7 @@ const page = {
   },
 
   async pictures(count) {
-    await this.until(() => this.video);
+    await this.until(() => this.video?.srcObject.active);
     return watchPattern(this.video, count);
   },
 
@@ -135,6 +136,90 @@ const page = {
   async messages(label, count) {
     await this.until(() => this.received[label]?.length >= count);
     return this.received[label];
+  },
+
+  // What the channel that the peer made looks like here.
+  async channel(label) {
+    await this.until(() => this.channels[label]);
+    const { ordered, maxRetransmits, maxPacketLifeTime, protocol, id } = this.channels[label];
+    return { ordered, maxRetransmits, maxPacketLifeTime, protocol, id };
+  },
+
+  // Send `count` blocks of `size` bytes, each full of its number, with back-pressure.
+  async sendMany(label, count, size) {
+    await this.until(() => this.channels[label]?.readyState === "open");
+    const channel = this.channels[label];
+    channel.bufferedAmountLowThreshold = 4 * size;
+    for (let number = 0; number < count; number++) {
+      if (channel.bufferedAmount > 16 * size) {
+        await new Promise((resolve) => { channel.onbufferedamountlow = resolve; });
+      }
+      channel.send(new Uint8Array(size).fill(number % 256));
+    }
+  },
+
+  // Have a channel's messages summed up instead of kept: bytes, and whether they are in order.
+  count(label) {
+    const sums = (this.sums = { messages: 0, bytes: 0, inOrder: true });
+    this.channels[label].onmessage = ({ data }) => {
+      const block = new Uint8Array(data);
+      const wanted = sums.messages % 256;
+      sums.inOrder &&= block[0] === wanted && block[block.length - 1] === wanted;
+      sums.messages += 1;
+      sums.bytes += block.length;
+      this.happened();
+    };
+  },
+
+  async counted(bytes) {
+    await this.until(() => this.sums.bytes >= bytes);
+    return this.sums;
+  },
+
+  // Do all of perfect negotiation, this end polite; `outbox` is what is to be sent.
+  negotiate() {
+    const connection = this.connection;
+    this.outbox = [];
+    connection.onnegotiationneeded = async () => {
+      try {
+        this.isMakingOffer = true;
+        await connection.setLocalDescription();
+        this.outbox.push({ description: connection.localDescription.toJSON() });
+      } finally {
+        this.isMakingOffer = false;
+      }
+    };
+    connection.onicecandidate = ({ candidate }) => {
+      this.outbox.push({ candidate: candidate?.toJSON() ?? null });
+    };
+  },
+
+  takeOutbox() {
+    return this.outbox.splice(0);
+  },
+
+  async takeMessage({ description, candidate }) {
+    const connection = this.connection;
+    if (description) {
+      await connection.setRemoteDescription(description);
+      if (description.type === "offer") {
+        await connection.setLocalDescription();
+        this.outbox.push({ description: connection.localDescription.toJSON() });
+      }
+    } else {
+      await connection.addIceCandidate(candidate);
+    }
+  },
+
+  // Stop sending tracks of a kind.
+  unshow(kind) {
+    for (const sender of this.connection.getSenders()) {
+      if (sender.track?.kind === kind) this.connection.removeTrack(sender);
+    }
+  },
+
+  restart() {
+    this.connection.restartIce();
   },
 
   async closed(label) {
