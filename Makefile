@@ -11,7 +11,7 @@ BROWSER_DEPS := tests/browsers/node_modules/.package-lock.json
 DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
 DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev nftables util-linux \
                 gir1.2-nice-0.1 gstreamer1.0-nice python3-gst-1.0 \
-	firefox-esr nodejs npm libnss3-tools
+	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
 .PHONY: run test check format bench fuzz asan clean debian-run debian-test debian-bench

@@ -24,6 +24,7 @@ from ice_client.check.command_turncat import turncat
 from ice_client.check.matrix import ask_homeserver
 from ice_client.check.options import (
     TOKEN_VARIABLE,
+    XMPP_PASSWORD_VARIABLE,
     TargetOptions,
     name_server,
     parse_address,
@@ -44,6 +45,7 @@ from ice_client.check.row_builder import Watcher
 from ice_client.check.target import Target, TargetError
 from ice_client.check.verdicts import TABLE
 from ice_client.check.watch import WatchMetrics, serving, watch
+from ice_client.check.xmpp import ask_xmpp_server
 from ice_client.turn import Transport
 
 
@@ -101,6 +103,13 @@ _TRANSPORTS = click.Choice([each.value for each in Transport])
     envvar=TOKEN_VARIABLE,
     help=f"With --matrix: of a user there; or {TOKEN_VARIABLE}.",
 )
+@click.option("--xmpp", "account", help="Check what the server of this user@domain gives them.")
+@click.option(
+    "--xmpp-password",
+    envvar=XMPP_PASSWORD_VARIABLE,
+    help=f"With --xmpp: theirs; or {XMPP_PASSWORD_VARIABLE}; else it is asked for.",
+)
+@click.option("--xmpp-host", metavar="HOST[:PORT]", help="With --xmpp: where; not as DNS says.")
 @click.option(
     "-t", "--transport", "transports", type=_TRANSPORTS, multiple=True, help="Only these; repeat."
 )
@@ -132,6 +141,7 @@ def check(
     *,
     homeserver: str | None,
     access_token: str | None,
+    account: str | None,
     interval: float | None,
     prometheus: str | None,
     **flags: Any,
@@ -146,20 +156,32 @@ def check(
         if access_token is None:
             raise click.UsageError(f"--matrix needs --access-token, or {TOKEN_VARIABLE}")
         targets += run(ask_homeserver, homeserver, access_token)
+    options = _check_options(flags)
+    if account is not None:
+        password = _xmpp_password(account, flags["xmpp_password"])
+        where = (flags["xmpp_host"], options.ca_file, options.name_server)
+        targets += run(ask_xmpp_server, account, password, *where)
     if not targets:
-        raise click.UsageError("give a TARGET, --config or --matrix (see --help)")
+        raise click.UsageError("give a TARGET, --config, --matrix or --xmpp (see --help)")
     if prometheus is not None and interval is None:
         raise click.UsageError("--prometheus needs --watch")
     outputs = Outputs(
         json=flags["as_json"], paste=flags["paste"], junit=flags["junit"], html=flags["html"]
     )
-    options = _check_options(flags)
     if interval is not None:
         run_until_interrupted(_watch, targets, options, outputs, interval, prometheus)
         return
     report = run_with_progress(targets, options)
     write_outputs(report, outputs, [secret for each in targets for secret in each.secrets])
     ctx.exit(0 if report.works else 1)
+
+
+def _xmpp_password(account: str, given: str | None) -> str:
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"--xmpp needs --xmpp-password, or {XMPP_PASSWORD_VARIABLE}")
+    return str(click.prompt(f"Password of {account}", hide_input=True, err=True))
 
 
 def _check_options(flags: dict[str, Any]) -> CheckOptions:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 PASSWORD_VARIABLE = "ICE_CHECK_PASSWORD"  # noqa: S105 - a variable's name
 SECRET_VARIABLE = "ICE_CHECK_SECRET"  # noqa: S105 - a variable's name
 TOKEN_VARIABLE = "ICE_CHECK_ACCESS_TOKEN"  # noqa: S105 - a variable's name
+XMPP_PASSWORD_VARIABLE = "ICE_CHECK_XMPP_PASSWORD"  # noqa: S105 - a variable's name
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -1,8 +1,7 @@
-"""Where targets come from: RTCIceServer JSON, server configurations, a Matrix homeserver.
+"""Where targets come from: RTCIceServer JSON, configurations, a Matrix or XMPP server.
 
 Configurations are read by a small reader of its own, for the few keys that say where a server
-listens and whom it believes: `ice_client` knows nothing of `turnd`. XMPP's external service
-discovery (XEP-0215) is not done: it takes a logged-in XMPP session to ask.
+listens and whom it believes: `ice_client` knows nothing of `turnd`.
 """
 
 from __future__ import annotations
@@ -90,6 +89,47 @@ def from_matrix(answer: Mapping[str, Any]) -> list[Target]:
         "credential": answer.get("password"),
     }
     return [attrs.evolve(_ice_server(server), software="Matrix")]
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class ExternalService:
+    """A `<service/>` of XEP-0215, as it came."""
+
+    type: str
+    host: str
+    port: str | None = None
+    transport: str | None = None
+    username: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+
+
+def from_xmpp(services: Iterable[ExternalService]) -> list[Target]:
+    """Read the STUN and TURN services of XEP-0215; those with the same credentials together.
+
+    Raises:
+        TargetError: there are none, or one is malformed.
+
+    """
+    uris: dict[tuple[str | None, str | None], list[StunUri]] = {}
+    for service in services:
+        host = f"[{service.host}]" if _is_ipv6(service.host) else service.host
+        port = f":{service.port}" if service.port else ""
+        relays = service.type.startswith("turn")
+        usual = "tcp" if service.type == "stuns" else "udp"
+        told = (service.transport or "").lower()
+        if not relays and told not in {"", usual}:
+            continue  # RFC 7064 §3.1: a stun: URI cannot say it, so no browser would ask there
+        transport = f"?transport={told}" if told and relays else ""
+        uri = parse_uri(f"{service.type}:{host}{port}{transport}")
+        uris.setdefault((service.username, service.password), []).append(uri)
+    if not uris:
+        raise TargetError("the XMPP server offers no STUN or TURN server to its users")
+    return [
+        Target(
+            uris=tuple(dict.fromkeys(each)), username=username, password=password, software="XMPP"
+        )
+        for (username, password), each in uris.items()
+    ]
 
 
 def from_configuration(file: Path, host: str | None) -> list[Target]:

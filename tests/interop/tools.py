@@ -28,6 +28,7 @@ PACKAGES = {
     "firefox-esr": "firefox-esr",
     "node": "nodejs npm",
     "certutil": "libnss3-tools",
+    "prosody": "prosody",
 }
 """Debian's packages of the programs used here."""
 
