@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import attrs
+
 from webrtc.sctp.chunks import ChunkType, Init, ParameterChunk, PlainChunk
 from webrtc.sctp.cookie import KEY_SIZE, StateCookie
 from webrtc.sctp.events import AssociationState, Closed, CloseReason, Restarted
@@ -126,7 +128,10 @@ class Opening:
             offer.features,
             *ties,
         )
-        own = make_init(control.settings, tag, tsn)
+        # pion/sctp 1.8.6 drops a chunk with a parameter unknown to it, against §3.2.1; its own
+        # INIT can still be answered, and RFC 9653 is no use but with a peer that knows it.
+        zero_checksum = offer.features.zero_checksum
+        own = make_init(attrs.evolve(control.settings, zero_checksum=zero_checksum), tag, tsn)
         answer = make_init_ack(own, cookie.seal(self._key), offer.unrecognized)
         control.send_apart(offer.tag, answer.encode())
 

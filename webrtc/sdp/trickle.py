@@ -122,7 +122,7 @@ def find_target(
         CandidateTargetError: there is none, or its ICE session is another.
 
     """
-    if mid is not None:
+    if mid:  # pion writes an empty one for none; to libwebrtc too it is none
         index = next((i for i, s in enumerate(description.media) if Mid(mid) in s.attributes), None)
     if index is None or not 0 <= index < len(description.media):
         raise CandidateTargetError(f"no section {mid!r} or of that number")

@@ -166,7 +166,8 @@ class PeerTransport:
             agent.set_remote_credentials(remote.credentials, lite=remote.is_lite)
             self._remote = remote.credentials
         for candidate in remote.candidates:
-            if candidate not in self._candidates:
+            # pion tells each of its candidates for RTCP as well, with or without a=rtcp-mux.
+            if candidate.component == 1 and candidate not in self._candidates:
                 self._candidates.add(candidate)
                 await agent.add_remote_candidate(candidate)
         if remote.end_of_candidates and not self._has_all_candidates:
