@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import TypeAlias
 
 import trio
@@ -77,7 +77,8 @@ class RtpSender:
         Args:
             source: an async iterator of `VideoFrame` or `AudioFrame`, which are encoded, or of
                 `EncodedFrame` in a codec that was negotiated, in real time. It is iterated while
-                the connection is up and the direction lets us send.
+                the connection is up and the direction lets us send. An async generator is closed
+                when it is no longer sent; other sources are left as they are.
 
         """
         self._source = source
@@ -235,15 +236,25 @@ class RtpSender:
                 await self._changed.wait()
                 continue
             self._offset = None
-            with trio.CancelScope() as self._scope:
-                try:
-                    await self._send_from(aiter(source), codec)
-                except* MediaError as errors:
-                    self.failure = "; ".join(map(str, errors.exceptions))
-                    _log.warning("a %s sender ends: %s", self.kind.value, self.failure)
-            self._encoder = None
-            if self._source is source and self._codec is codec and not self._scope.cancel_called:
-                self._source = None  # it has ended
+            try:
+                await self._send_while_wanted(source, codec)
+            finally:
+                self._encoder = None
+                if self._source is not source and isinstance(source, AsyncGenerator):
+                    # Nobody else can: whoever wrote `pictures()` has no name for it.
+                    with trio.CancelScope(shield=True):
+                        await source.aclose()
+
+    async def _send_while_wanted(self, source: Source, codec: Codec) -> None:
+        """Send until the source ends, or another, or another codec, is to be sent."""
+        with trio.CancelScope() as self._scope:
+            try:
+                await self._send_from(aiter(source), codec)
+            except* MediaError as errors:
+                self.failure = "; ".join(map(str, errors.exceptions))
+                _log.warning("a %s sender ends: %s", self.kind.value, self.failure)
+        if self._source is source and self._codec is codec and not self._scope.cancel_called:
+            self._source = None  # it has ended
 
     async def _send_from(self, frames: AsyncIterator[Frame], codec: Codec) -> None:
         first = await anext(frames, None)
