@@ -274,10 +274,12 @@ class ReceiveStream:
             retransmitted_packets_received=self._retransmitted,
             fec_packets_recovered=self._fec.recovered if self._fec is not None else 0,
             key_frame_requests=self.key_frames.sent,
-            packets_discarded=buffer.late + self.malformed + (video.malformed if video else 0),
+            packets_discarded=buffer.late
+            + self.malformed
+            + (video.malformed if video is not None else 0),
             frames_received=self._frames,
-            key_frames_received=self._key_frames if video else 0,
-            frames_dropped=video.dropped if video else 0,
+            key_frames_received=self._key_frames if video is not None else 0,
+            frames_dropped=video.dropped if video is not None else 0,
             jitter_buffer_delay=buffer.clock.delay + buffer.clock.extra_delay,
             concealed_packets=0 if isinstance(buffer, VideoJitterBuffer) else buffer.lost,
         )
