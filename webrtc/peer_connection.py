@@ -11,21 +11,18 @@ from typing import Any, Self
 import attrs
 import trio
 
-from ice_client import AgentState
 from ice_client.broadcast import Subscription
 from webrtc.channel_table import ChannelTable, IncomingChannels
 from webrtc.configuration import Configuration
 from webrtc.connection_state import (
-    ConnectionState,
     GatheringState,
     connection_state,
     ice_connection_state,
 )
 from webrtc.data_channel import DataChannel
 from webrtc.dtls import Certificate
-from webrtc.errors import WebRtcError
 from webrtc.local_candidates import LocalCandidates
-from webrtc.observable import Changes, Observable
+from webrtc.peer_states import ConnectionClosedError, NeededOffers, PeerStates
 from webrtc.receiver import Queue
 from webrtc.sctp import ChannelOptions
 from webrtc.sdp import (
@@ -40,7 +37,6 @@ from webrtc.sdp import (
     RemoteCandidateAdded,
     RemoteTrackAdded,
     SessionDescription,
-    SignalingState,
     SignalingStateChanged,
     TransceiverAdded,
     TransceiverRemoved,
@@ -68,32 +64,7 @@ from webrtc.transport import (
 )
 
 
-class ConnectionClosedError(WebRtcError):
-    """The peer connection is closed."""
-
-
-class ConnectionFailedError(WebRtcError):
-    """The peer connection failed; the message says what did."""
-
-
-class NeededOffers:
-    """An async iterator over the moments when an offer is due."""
-
-    def __init__(self, changes: Changes[bool], jsep: JsepSession) -> None:
-        self._changes = changes
-        self._jsep = jsep
-
-    def __aiter__(self) -> NeededOffers:
-        return self
-
-    async def __anext__(self) -> None:
-        async for is_needed in self._changes:
-            if is_needed and self._jsep.is_negotiation_needed:
-                return
-        raise StopAsyncIteration
-
-
-class PeerConnection:
+class PeerConnection(PeerStates):
     """A connection with one peer, for the length of an ``async with`` block.
 
     Its names and rules are the W3C's, its shape trio's: what is an event there is an async
@@ -105,6 +76,7 @@ class PeerConnection:
     """
 
     def __init__(self, configuration: Configuration | None = None, **keywords: Any) -> None:
+        super().__init__()
         self.configuration = attrs.evolve(configuration or Configuration(), **keywords)
         self.certificate = self.configuration.certificate or Certificate.generate()
         # RFC 7022 §4.2: 96 random bits at least, and others in each connection.
@@ -134,13 +106,7 @@ class PeerConnection:
         self._data: DataParameters | None = None
         self._transceivers = TransceiverTable(self._jsep, cname, self._look_for_need)
         self._candidates = LocalCandidates()
-        self._connection = Observable(ConnectionState.NEW)
-        self._ice = Observable(AgentState.NEW)
-        self._signaling = Observable(SignalingState.STABLE)
-        self._gathering = Observable(GatheringState.NEW)
-        self._needed = Observable(False)
         self._operations = trio.Lock()
-        self._detail = ""
         self._nursery: trio.Nursery | None = None
         self._block: contextlib.AbstractAsyncContextManager[None] | None = None
 
@@ -185,20 +151,7 @@ class PeerConnection:
         self._transceivers.close()
         self._channels.close()
         self._candidates.close()
-        for observable, last in (
-            (self._connection, ConnectionState.CLOSED),
-            (self._ice, AgentState.CLOSED),
-            (self._signaling, SignalingState.CLOSED),
-        ):
-            observable.set(last)  # type: ignore[arg-type]
-            observable.close()
-        self._gathering.close()
-        self._needed.close()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was closed."""
-        return self._connection.value is ConnectionState.CLOSED
+        self._end_states()
 
     def _check_open(self) -> trio.Nursery:
         if self.is_closed:
@@ -349,7 +302,9 @@ class PeerConnection:
                     self._remove_transport(number)
                 case RemoteCandidateAdded(number, candidate):
                     agent = self._transports[number].agent
-                    if agent is not None:
+                    # Until it knows that we multiplex, Firefox tells candidates for RTCP too.
+                    is_for_rtcp = candidate is not None and candidate.component != 1
+                    if agent is not None and not is_for_rtcp:
                         await agent.add_remote_candidate(candidate)
                 case DataChanged(data):
                     self._change_data(data)
@@ -443,44 +398,6 @@ class PeerConnection:
         else:
             self._gathering.set(GatheringState.GATHERING)
 
-    # States
-
-    @property
-    def connection_state(self) -> ConnectionState:
-        """How the connection is doing."""
-        return self._connection.value
-
-    def connection_states(self) -> Changes[ConnectionState]:
-        """Return an async iterator: the state as it is, then each change, to the end."""
-        return self._connection.changes()
-
-    @property
-    def ice_connection_state(self) -> AgentState:
-        """How ICE is doing, DTLS aside."""
-        return self._ice.value
-
-    def ice_connection_states(self) -> Changes[AgentState]:
-        """Return an async iterator over `ice_connection_state`."""
-        return self._ice.changes()
-
-    @property
-    def signaling_state(self) -> SignalingState:
-        """Where the exchange of descriptions stands."""
-        return self._signaling.value
-
-    def signaling_states(self) -> Changes[SignalingState]:
-        """Return an async iterator over `signaling_state`."""
-        return self._signaling.changes()
-
-    @property
-    def ice_gathering_state(self) -> GatheringState:
-        """Whether candidates are still being found."""
-        return self._gathering.value
-
-    def ice_gathering_states(self) -> Changes[GatheringState]:
-        """Return an async iterator over `ice_gathering_state`."""
-        return self._gathering.changes()
-
     def get_stats(self) -> dict[str, Report]:
         """Return what was counted, report by report: see `webrtc.stats`."""
         return get_stats(
@@ -489,34 +406,6 @@ class PeerConnection:
             self._channels,
             self.certificate,
         )
-
-    async def connected(self) -> None:
-        """Return once the connection is up.
-
-        Raises:
-            ConnectionFailedError: it failed instead.
-            ConnectionClosedError: it was closed.
-
-        """
-        async for state in self.connection_states():
-            if state is ConnectionState.CONNECTED:
-                return
-            if state is ConnectionState.FAILED:
-                reason = self._detail or "no candidate pair works, or consent was lost"
-                raise ConnectionFailedError(reason)
-            if state is ConnectionState.CLOSED:
-                break
-        raise ConnectionClosedError("the peer connection is closed")
-
-    async def gathered(self) -> None:
-        """Return once all candidates are found, and in `local_description`.
-
-        For signalling that cannot trickle. Raises ConnectionClosedError.
-        """
-        async for state in self.ice_gathering_states():
-            if state is GatheringState.COMPLETE:
-                return
-        raise ConnectionClosedError("the peer connection is closed")
 
     def local_candidates(self) -> Subscription[IceCandidate]:
         """Return an async iterator over our candidates, for the peer; to the connection's end.
