@@ -18,7 +18,8 @@ from webrtc.connection_state import ConnectionState, GatheringState
 from webrtc.data_channel import ChannelClosedError, DataChannel
 from webrtc.dtls import Certificate
 from webrtc.errors import WebRtcError
-from webrtc.peer_connection import ConnectionClosedError, ConnectionFailedError, PeerConnection
+from webrtc.peer_connection import PeerConnection
+from webrtc.peer_states import ConnectionClosedError, ConnectionFailedError
 from webrtc.receiver import RtpReceiver
 from webrtc.sctp import ChannelOptions, ChannelState
 from webrtc.sdp import BundlePolicy, DescriptionType, Direction, MediaKind, SignalingState
