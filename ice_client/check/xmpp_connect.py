@@ -6,8 +6,8 @@ RFC 6120 §3.2 and §5, XEP-0368 for `_xmpps-client`. The certificate must be th
 
 from __future__ import annotations
 
-import contextlib
 import secrets
+import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ import trio
 from ice_client.check.probe_dns import NameServer
 from ice_client.check.xmpp_stream import XmlStream, XmppError
 from ice_client.turn import ResolutionError
+from ice_client.turn.link import reason_of
 from ice_client.turn.resolve import RESOLVE_TIMEOUT, SystemLookup, order_services, resolve_host
 from stun import Address, AddressError, Family
 
@@ -87,12 +88,16 @@ async def find_doors(domain: str, lookup: SystemLookup) -> list[Door]:
         found += [(record, direct) for record in records]
     if not found:
         return [Door(domain, PORT, direct=False)]
-    # XEP-0368 §3: both kinds are one list.
-    kinds = {(each.target, each.port): direct for each, direct in found}
+    # XEP-0368 §3: both kinds are one list. One port may speak both: then it is in it twice.
     ordered = order_services((each for each, _ in found), secrets.randbelow)
     if not ordered:
         raise XmppError(f"{domain} has no XMPP service, its SRV records say")
-    return [Door(each.target, each.port, kinds[each.target, each.port]) for each in ordered]
+    doors = []
+    for record in ordered:
+        entry = next(each for each in found if each[0] == record)
+        found.remove(entry)
+        doors.append(Door(record.target, record.port, entry[1]))
+    return doors
 
 
 def lookup_of(name_server: NameServer | None) -> SystemLookup:
@@ -157,14 +162,28 @@ async def _open(
             try:
                 return door, await _open_address(address)
             except OSError as error:
-                problems.append(f"{address}: {error.strerror or error or 'failed'}")
+                problems.append(f"{address}: {reason_of(error)}")
     raise XmppError(f"no XMPP server of {domain} can be reached: {'; '.join(problems)}")
 
 
 async def _open_address(address: Address) -> trio.SocketStream:
-    with contextlib.suppress(trio.TooSlowError), trio.fail_after(ATTEMPT_TIMEOUT):
-        return await trio.open_tcp_stream(address.host, address.port)
-    raise OSError(None, f"no answer in {ATTEMPT_TIMEOUT:g} s")
+    try:
+        with trio.fail_after(ATTEMPT_TIMEOUT):
+            return await _dial(address)
+    except trio.TooSlowError as error:
+        raise TimeoutError(f"no answer in {ATTEMPT_TIMEOUT:g} s") from error
+
+
+async def _dial(address: Address) -> trio.SocketStream:
+    # Not trio.open_tcp_stream: it wraps the one reason there is in a group.
+    family = socket.AF_INET6 if address.family is Family.IPV6 else socket.AF_INET
+    sock = trio.socket.socket(family, socket.SOCK_STREAM)
+    try:
+        await sock.connect(address.sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
 
 
 async def _start_tls(stream: trio.SocketStream, domain: str) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
 from click.testing import CliRunner
+from trio.testing import MockClock
 
 from ice_client.check.cli import main
 from ice_client.check.probe_dns import NameServer
 from ice_client.check.sasl import MOST_ITERATIONS, SaslError, Scram, choose
 from ice_client.check.sources import ExternalService, from_xmpp
 from ice_client.check.target import Target, TargetError
-from ice_client.check.xmpp import Account, ask_xmpp_server
+from ice_client.check.xmpp import TIMEOUT, Account, ask_xmpp_server
 from ice_client.check.xmpp_connect import Door, find_doors, lookup_of, parse_door
 from ice_client.check.xmpp_stream import LARGEST_STREAM, ElementParser, XmppError
 from tests.ice_client.check.name_server import name_server
@@ -116,7 +117,7 @@ async def test_prosody_that_refuses_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--xmpp", ACCOUNT, "--xmpp-host", "127.0.0.1:PORT"], 1, "no XMPP server of example.org"),
+        (["--xmpp", ACCOUNT, "--xmpp-host", "127.0.0.1:PORT"], 1, "Connection refused"),
         (["--xmpp", "alice"], 2, "'alice' is not an XMPP address"),
         (["--xmpp", ACCOUNT, "--xmpp-host", "x:y"], 2, "'x:y' is not HOST:PORT"),
     ],
@@ -178,9 +179,13 @@ async def _read(stream: trio.abc.Stream) -> str:
 
 @contextlib.asynccontextmanager
 async def scripted(
-    plain: Sequence[str], secure: Sequence[str], folder: Path, heard: list[str]
+    plain: Sequence[str],
+    secure: Sequence[str],
+    folder: Path,
+    heard: list[str],
+    silent: Callable[[], object],
 ) -> AsyncIterator[int]:
-    """Answer what comes with the next line, `plain` before TLS, `secure` in it; then hold still."""
+    """Answer what comes with the next line, `plain` before TLS, `secure` in it; then nothing."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -199,6 +204,7 @@ async def scripted(
             if secure:
                 tls = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
                 await say(tls, secure)
+            silent()
             await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
@@ -213,17 +219,16 @@ async def ask_scripted(
     secure: Sequence[str] = (),
     plain: Sequence[str] = (features(STARTTLS), PROCEED),
     heard: list[str] | None = None,
-    timeout: float = 10,
+    account: str = ACCOUNT,
+    silent: Callable[[], object] = bool,
 ) -> list[Target]:
     """Ask such a server; an error is the one raised, without groups around it."""
     outcome: list[Target] | XmppError | TargetError
     said = heard if heard is not None else []
-    async with scripted(plain, secure, folder, said) as port:
+    async with scripted(plain, secure, folder, said, silent) as port:
         where = f"127.0.0.1:{port}"
         try:
-            outcome = await ask_xmpp_server(
-                ACCOUNT, "s3cret", where, folder / "ca.pem", timeout=timeout
-            )
+            outcome = await ask_xmpp_server(account, "s3cret", where, folder / "ca.pem")
         except (XmppError, TargetError) as error:
             outcome = error
     if isinstance(outcome, Exception):
@@ -324,11 +329,27 @@ async def test_what_came_in_the_clear_behind_proceed_is_not_believed(tmp_path: P
         await ask_scripted(tmp_path, [features("")], plain=[features(STARTTLS), injected])
 
 
-async def test_silent_server_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(XmppError, match="takes too long: the login"):
-        await ask_scripted(tmp_path, [features(PLAIN)], timeout=0.5)
-    with pytest.raises(XmppError, match="takes too long: connecting"):
-        await ask_scripted(tmp_path, plain=[HEADER], timeout=0.2)
+@pytest.mark.parametrize(
+    ("plain", "secure", "doing"),
+    [
+        ([HEADER], [], "connecting"),
+        ([features(STARTTLS), PROCEED], [features(PLAIN)], "the login"),
+        ([features(STARTTLS), PROCEED], LOGGED_IN, "the list of services"),
+    ],
+)
+async def test_silent_server_is_given_up(
+    plain: list[str], secure: list[str], doing: str, tmp_path: Path, mock_clock: MockClock
+) -> None:
+    def pass_time() -> None:
+        mock_clock.jump(TIMEOUT)
+
+    with pytest.raises(XmppError, match=f"takes too long: {doing}"):
+        await ask_scripted(tmp_path, secure, plain, silent=pass_time)
+
+
+async def test_certificate_of_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(XmppError, match=r"TLS failed: .*other\.example"):
+        await ask_scripted(tmp_path, [features(PLAIN)], account="alice@other.example")
 
 
 # --- Pieces ---
@@ -428,6 +449,12 @@ def test_parser_refuses_declarations(markup: str, size: int) -> None:
         list(map(parser.feed, cuts))
 
 
+def test_parser_survives_the_deepest_nesting_it_takes() -> None:
+    deep = (LARGEST_STREAM - len(HEADER)) // 7
+    (found,) = ElementParser().feed(f"{HEADER}{'<a>' * deep}{'</a>' * deep}".encode())
+    assert sum(1 for _ in found.iter()) == deep
+
+
 def test_parser_refuses_a_declaration_hidden_by_another_encoding() -> None:
     declared = "<?xml version='1.0' encoding='utf-7'?>+ADwAIQ-DOCTYPE a>"
     with pytest.raises(XmppError):
@@ -471,8 +498,8 @@ def test_addresses_and_hosts_are_read_or_refused() -> None:
 
 async def test_doors_are_what_srv_says_of_both_kinds_by_priority() -> None:
     zone = {
-        ("_xmpps-client._tcp.a.example", "SRV"): ["5 0 443 x.example."],
-        ("_xmpp-client._tcp.a.example", "SRV"): ["1 0 5222 y.example.", "9 0 5222 z.example."],
+        ("_xmpps-client._tcp.a.example", "SRV"): ["5 0 443 x.example.", "9 0 80 z.example."],
+        ("_xmpp-client._tcp.a.example", "SRV"): ["1 0 5222 y.example.", "9 0 80 z.example."],
         ("_xmpp-client._tcp.none.example", "SRV"): ["0 0 0 ."],
     }
     async with name_server(zone) as resolver:
@@ -480,7 +507,8 @@ async def test_doors_are_what_srv_says_of_both_kinds_by_priority() -> None:
         assert await find_doors("a.example", lookup) == [
             Door("y.example", 5222, direct=False),
             Door("x.example", 443, direct=True),
-            Door("z.example", 5222, direct=False),
+            Door("z.example", 80, direct=True),
+            Door("z.example", 80, direct=False),
         ]
         assert await find_doors("b.example", lookup) == [Door("b.example", 5222, direct=False)]
         with pytest.raises(XmppError, match="no XMPP service"):
