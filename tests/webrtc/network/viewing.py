@@ -47,7 +47,9 @@ class Viewer:
 
     @property
     def frames_per_second(self) -> float:
-        """Of the time between the first picture and the last."""
+        """Of the time between the first picture and the last; 0 if there are no two."""
+        if len(self.times) < 2:
+            return 0.0
         return (len(self.times) - 1) / (self.times[-1] - self.times[0])
 
     @property
