@@ -85,6 +85,12 @@ class CheckServer:
         if (base, source) in generation.selection.revoked:
             self._context.counters.revoked += 1
             return
+        if generation.is_foreign(theirs, base, source):
+            # Chromium, whose restart we have not heard of or have not told it our part of, tries
+            # its new candidates with our old ones. Were it answered, it would select such a pair,
+            # and then ignore our new candidate of the same address: the restart would never end.
+            self._context.counters.foreign += 1
+            return
         answer = _Answer(self._context, message, base, source, generation.local_credentials.key)
         unknown = tuple(
             code for code, _ in message.attributes if code < 0x8000 and code not in _UNDERSTOOD

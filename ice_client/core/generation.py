@@ -324,6 +324,19 @@ class Generation:
 
     # What a request of the peer's means (RFC 8445 §7.3.1.3 to §7.3.2)
 
+    def is_foreign(self, username_fragment: str, base: Base, source: Address) -> bool:
+        """Whether a request is of another session of the peer's, or another generation of this one.
+
+        Nothing can come of it, as we do not know that one's password. Not where there is a pair:
+        peers may check the consent to an old path with what is new.
+        """
+        remote = self.remote_credentials
+        return (
+            remote is not None
+            and remote.username_fragment != username_fragment
+            and self.lists.find(base, source) is None
+        )
+
     def on_request(self, request: PeerRequest, now: float) -> None:
         """Act on a request that was answered with success."""
         stream = self.table.stream_of(request.base)
@@ -334,7 +347,7 @@ class Generation:
                 self._context.counters.excess += 1
             return
         if request.username_fragment != self.remote_credentials.username_fragment:
-            return  # of another session of the peer's (forking): ours does not know its password
+            return  # of another session of the peer's: see `is_foreign`
         # The peer may be on the old path for a while, and nominate it with each consent check:
         # once there is a newer generation that is answered, and means nothing.
         if self._is_retired:

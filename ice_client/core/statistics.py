@@ -75,6 +75,8 @@ class AgentCounters:
         unmatched_responses: no transaction waits for it, or its integrity is wrong.
         excess: a limit was reached: early checks, candidates, pairs.
         revoked: an authentic request on a 5-tuple on which consent was lost (RFC 7675 §5.1).
+        foreign: a request of a session or generation of the peer's that is not the one we know,
+            on a 5-tuple without a pair.
         unexpected: STUN that an agent has no use for (another method or class).
 
     """
@@ -84,4 +86,5 @@ class AgentCounters:
     unmatched_responses: int = 0
     excess: int = 0
     revoked: int = 0
+    foreign: int = 0
     unexpected: int = 0

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ice_client.core import (
     Base,
     CandidateType,
+    Credentials,
     IceAgent,
     PairState,
     PeerReflexiveDiscovered,
@@ -194,11 +195,33 @@ def test_early_requests_are_bounded_though_each_is_answered() -> None:
     assert len(one.pair_statistics()) == MAX_EARLY_REQUESTS
 
 
-def test_a_request_of_another_session_of_the_peers_is_answered_and_no_more() -> None:
+def test_a_request_of_another_session_of_the_peers_is_not_answered() -> None:
     one = agent(Role.CONTROLLED)
-    response = answered(one, request(username="ours:fork", use_candidate=True))
-    assert response.message_class is MessageClass.SUCCESS_RESPONSE
+    assert one.receive(request(username="ours:fork", use_candidate=True), BASE, PEER, 0.0)
+    assert not sent(one)
     assert not one.pair_statistics()
+    assert one.counters.foreign == 1
+
+
+def test_in_the_peers_restart_its_new_candidates_do_not_get_to_our_old_ones() -> None:
+    # Chromium does this before it hears our answer, and would stay there if it got one.
+    one = agent(Role.CONTROLLED)
+    one.receive(request(use_candidate=True), BASE, PEER, 0.0)
+    one.on_deadline(0.0)
+    check = sent(one)[-1]
+    one.receive(answer(check), BASE, PEER, 0.0)
+    assert one.selected_pair() is not None
+    ahead = request(username="ours:next", use_candidate=True)
+    one.receive(ahead, BASE, OTHER_PEER, 1.0)
+    one.restart(Credentials("mine", "mine" * 6), 1.0)
+    one.receive(ahead, BASE, OTHER_PEER, 1.1)
+    one.set_remote_credentials(Credentials("next", "next" * 6), 1.2)
+    one.receive(ahead, BASE, OTHER_PEER, 1.3)
+    assert not [each for each in sent(one) if each.destination == OTHER_PEER]
+    # The old path goes on being answered, whichever name the peer has there.
+    for name in ("ours:them", "ours:next"):
+        response = answered(one, request(username=name), now=1.4)
+        assert response.message_class is MessageClass.SUCCESS_RESPONSE
 
 
 def test_a_flood_of_sources_is_bounded() -> None:
