@@ -28,10 +28,11 @@ _LOAD = """(source) => {
   script.textContent = source;
   document.body.append(script);
 }"""
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 """Seconds; only failures take as long."""
 
 firefox = pytest.mark.parametrize("browser", ["firefox"], indirect=True, scope="module")
+chromium = pytest.mark.parametrize("browser", ["chromium"], indirect=True, scope="module")
 every_browser = pytest.mark.parametrize("browser", PROGRAMS, indirect=True, scope="module")
 
 
