@@ -14,13 +14,19 @@ DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-p
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-.PHONY: run test check format bench fuzz asan clean debian-run debian-test debian-bench
+LONG := tests/webrtc/browser_more tests/webrtc/network
+
+.PHONY: run test test-long check format bench fuzz asan clean debian-run debian-test debian-bench
 
 run: $(DEPS)
 	@$(BIN)/turnd run --demo
 
 test: debian-test $(DEPS) $(BROWSER_DEPS)
-	$(BIN)/pytest
+	$(BIN)/pytest $(LONG:%=--ignore=%)
+
+# Calls that take a quiet machine and minutes: with Firefox in depth, and over bad lines.
+test-long: debian-test $(DEPS) $(BROWSER_DEPS)
+	$(BIN)/pytest $(LONG)
 
 check: $(DEPS)
 	$(BIN)/ruff check .
