@@ -37,10 +37,6 @@ class RelayAddresses:
             if pool is not None:
                 pool.take_this(address.port)
 
-    def supports(self, family: Family) -> bool:
-        """Whether there is any relay IP address of that family."""
-        return any(relay.family is family for relay in self._relay_ips)
-
     def open(
         self,
         family: Family,
