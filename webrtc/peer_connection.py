@@ -11,7 +11,6 @@ from typing import Any, Self
 import attrs
 import trio
 
-from ice_client.broadcast import Subscription
 from webrtc.channel_table import ChannelTable, IncomingChannels
 from webrtc.configuration import Configuration
 from webrtc.connection_state import (
@@ -20,15 +19,14 @@ from webrtc.connection_state import (
     ice_connection_state,
 )
 from webrtc.data_channel import DataChannel
+from webrtc.descriptions import PeerDescriptions
 from webrtc.dtls import Certificate
-from webrtc.local_candidates import LocalCandidates
-from webrtc.peer_states import ConnectionClosedError, NeededOffers, PeerStates
+from webrtc.peer_states import ConnectionClosedError
 from webrtc.receiver import Queue
 from webrtc.sctp import ChannelOptions
 from webrtc.sdp import (
     DataChanged,
     DataParameters,
-    DescriptionType,
     Direction,
     Event,
     JsepSettings,
@@ -36,7 +34,6 @@ from webrtc.sdp import (
     ParametersChanged,
     RemoteCandidateAdded,
     RemoteTrackAdded,
-    SessionDescription,
     SignalingStateChanged,
     TransceiverAdded,
     TransceiverRemoved,
@@ -44,11 +41,8 @@ from webrtc.sdp import (
     Transport,
     TransportChanged,
     TransportRemoved,
-    parse_description,
 )
-from webrtc.sdp.session import JsepSession
 from webrtc.sender import Source
-from webrtc.signalling import Description, IceCandidate
 from webrtc.stats import Report, get_stats
 from webrtc.transceiver import RtpTransceiver, TrackEvent
 from webrtc.transceiver_table import TransceiverTable
@@ -64,7 +58,7 @@ from webrtc.transport import (
 )
 
 
-class PeerConnection(PeerStates):
+class PeerConnection(PeerDescriptions):
     """A connection with one peer, for the length of an ``async with`` block.
 
     Its names and rules are the W3C's, its shape trio's: what is an event there is an async
@@ -76,13 +70,12 @@ class PeerConnection(PeerStates):
     """
 
     def __init__(self, configuration: Configuration | None = None, **keywords: Any) -> None:
-        super().__init__()
         self.configuration = attrs.evolve(configuration or Configuration(), **keywords)
         self.certificate = self.configuration.certificate or Certificate.generate()
         # RFC 7022 §4.2: 96 random bits at least, and others in each connection.
         cname = secrets.token_urlsafe(16)
         sctp = self.configuration.sctp
-        self._jsep = JsepSession(
+        super().__init__(
             JsepSettings(
                 fingerprints=(self.certificate.fingerprint(),),
                 codecs=self.configuration.codecs,
@@ -92,8 +85,7 @@ class PeerConnection(PeerStates):
                 sctp_port=sctp.local_port,
                 max_message_size=sctp.max_message_size,
                 cname=cname,
-            ),
-            random_bytes=secrets.token_bytes,
+            )
         )
         self._transport_settings = TransportSettings(
             ice=self.configuration.agent_options,
@@ -105,8 +97,6 @@ class PeerConnection(PeerStates):
         self._channels = ChannelTable(sctp)
         self._data: DataParameters | None = None
         self._transceivers = TransceiverTable(self._jsep, cname, self._look_for_need)
-        self._candidates = LocalCandidates()
-        self._operations = trio.Lock()
         self._nursery: trio.Nursery | None = None
         self._block: contextlib.AbstractAsyncContextManager[None] | None = None
 
@@ -159,137 +149,6 @@ class PeerConnection(PeerStates):
         if self._nursery is None:
             raise ConnectionClosedError("the peer connection's block was not entered")
         return self._nursery
-
-    # Descriptions
-
-    async def create_offer(self, *, ice_restart: bool = False) -> Description:
-        """Return an offer of what is wanted now; nothing changes until it is set.
-
-        Raises:
-            SignalingStateError: the peer's offer waits for an answer.
-            ConnectionClosedError: the connection is closed.
-
-        """
-        async with self._operation():
-            offer = self._jsep.create_offer(ice_restart=ice_restart)
-            return Description(DescriptionType.OFFER, str(offer))
-
-    async def create_answer(self) -> Description:
-        """Return an answer to the peer's offer.
-
-        Raises:
-            SignalingStateError: there is none.
-            ConnectionClosedError: the connection is closed.
-
-        """
-        async with self._operation():
-            return Description(DescriptionType.ANSWER, str(self._jsep.create_answer()))
-
-    async def set_local_description(self, description: Description | None = None) -> Description:
-        """Put our description into force; gathering begins with the first.
-
-        Args:
-            description: what `create_offer` or `create_answer` gave; None makes what is due,
-                which leaves no gap for others in between. A rollback takes our offer back.
-
-        Returns:
-            What to send to the peer, unless it is a rollback.
-
-        Raises:
-            SignalingStateError: it is not the time for such a description.
-            ModifiedDescriptionError: it is not what was created last.
-            ConnectionClosedError: the connection is closed.
-
-        """
-        async with self._operation():
-            if description is None:
-                events = self._jsep.set_local_description()
-            else:
-                events = self._jsep.set_local_description(description.type, _parsed(description))
-            self._candidates.hold()
-            try:
-                await self._follow(events)
-            finally:
-                self._candidates.release()
-        return self.local_description or Description(DescriptionType.ROLLBACK)
-
-    async def set_remote_description(self, description: Description) -> None:
-        """Put the peer's description into force; an offer of ours that it crosses is taken back.
-
-        Raises:
-            SdpParseError: it is no SDP.
-            InvalidDescriptionError: it breaks a rule of offer and answer.
-            SignalingStateError: it is not the time for such a description.
-            ConnectionClosedError: the connection is closed.
-
-        """
-        async with self._operation():
-            parsed = _parsed(description)
-            await self._follow(self._jsep.set_remote_description(description.type, parsed))
-
-    async def add_ice_candidate(self, candidate: IceCandidate | None) -> None:
-        """Take one of the peer's candidates; None, or one without text, means no more.
-
-        Candidates that cannot be used are ignored (RFC 8839 §5.1).
-
-        Raises:
-            CandidateTargetError: it belongs to no section.
-            SignalingStateError: there is no description of the peer's yet.
-            ConnectionClosedError: the connection is closed.
-
-        """
-        candidate = candidate or IceCandidate(candidate="")
-        async with self._operation():
-            await self._follow(
-                self._jsep.add_remote_candidate(
-                    candidate.candidate,
-                    sdp_mid=candidate.sdp_mid,
-                    sdp_m_line_index=candidate.sdp_m_line_index,
-                    username_fragment=candidate.username_fragment,
-                )
-            )
-
-    def restart_ice(self) -> None:
-        """Have the next offer restart ICE: new credentials and candidates, while media goes on.
-
-        Raises:
-            ConnectionClosedError: the connection is closed.
-
-        """
-        self._check_open()
-        self._jsep.restart_ice()
-        self._look_for_need()
-
-    @contextlib.asynccontextmanager
-    async def _operation(self) -> AsyncIterator[None]:
-        """Run one change of descriptions at a time, in the order in which they were asked for."""
-        async with self._operations:
-            self._check_open()
-            yield
-            self._look_for_need()
-
-    def _look_for_need(self) -> None:
-        if not self.is_closed:
-            self._needed.set(self._jsep.is_negotiation_needed)
-
-    def negotiation_needed(self) -> NeededOffers:
-        """Return an async iterator that yields when an offer is due: something changed.
-
-        W3C: the negotiationneeded event. `webrtc.negotiation` does all that follows from it.
-        """
-        return NeededOffers(self._needed.changes(), self._jsep)
-
-    @property
-    def local_description(self) -> Description | None:
-        """Ours, with the candidates found so far; None before the first."""
-        kind, description = self._jsep.local_type, self._jsep.local_description
-        return None if kind is None else Description(kind, str(description))
-
-    @property
-    def remote_description(self) -> Description | None:
-        """The peer's, with its candidates so far; None before the first."""
-        kind, description = self._jsep.remote_type, self._jsep.remote_description
-        return None if kind is None else Description(kind, str(description))
 
     # What follows from descriptions
 
@@ -366,16 +225,7 @@ class PeerConnection(PeerStates):
             case RtpChanged(rtp_event):
                 self._transceivers.take(transport, rtp_event)
             case CandidateGathered(candidate):
-                trickled = self._jsep.add_local_candidate(transport.id, candidate)
-                if trickled is not None:
-                    self._candidates.add(
-                        IceCandidate(
-                            candidate=trickled.candidate,
-                            sdp_mid=trickled.sdp_mid,
-                            sdp_m_line_index=trickled.sdp_m_line_index,
-                            username_fragment=trickled.username_fragment,
-                        )
-                    )
+                self._gathered(transport.id, candidate)
                 self._look_at_transports()
             case IceChanged():
                 self._look_at_transports()
@@ -406,13 +256,6 @@ class PeerConnection(PeerStates):
             self._channels,
             self.certificate,
         )
-
-    def local_candidates(self) -> Subscription[IceCandidate]:
-        """Return an async iterator over our candidates, for the peer; to the connection's end.
-
-        One without text says that a generation has no more; after an ICE restart others follow.
-        """
-        return self._candidates.subscribe()
 
     # Media
 
@@ -507,7 +350,3 @@ class PeerConnection(PeerStates):
     def data_channels(self) -> IncomingChannels:
         """Return an async iterator over the channels that the peer opens."""
         return self._channels.incoming()
-
-
-def _parsed(description: Description) -> SessionDescription | None:
-    return parse_description(description.sdp) if description.sdp else None
