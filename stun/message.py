@@ -61,6 +61,11 @@ class Message:
     transaction_id: bytes
     attributes: tuple[RawAttribute, ...] = ()
     raw: bytes = attrs.field(default=b"", eq=False, repr=False)
+    _first: dict[int, bytes] = attrs.field(init=False, eq=False, repr=False)
+
+    @_first.default
+    def _first_of_each_type(self) -> dict[int, bytes]:
+        return dict(self.attributes[::-1])
 
     @classmethod
     def build(
@@ -93,7 +98,7 @@ class Message:
         classic = data[4:8] != MAGIC_COOKIE_BYTES
         return cls(
             _method_of(message_type),
-            MessageClass(message_type & CLASS_MASK),
+            _CLASSES[message_type & CLASS_MASK],
             data[4:20] if classic else data[8:20],
             _decode_attributes(data),
             data,
@@ -111,10 +116,8 @@ class Message:
             DecodeError: it is there, and its value is malformed.
 
         """
-        for code, value in self.attributes:
-            if code == attribute.code:
-                return attribute.decode(value, self.transaction_id)
-        return None
+        value = self._first.get(attribute.code)
+        return None if value is None else attribute.decode(value, self.transaction_id)
 
     def get_all(self, attribute: AttributeType[T]) -> list[T]:
         """Decode every attribute of that type, in order.
@@ -131,7 +134,7 @@ class Message:
 
     def has(self, attribute: AttributeType[Any]) -> bool:
         """Whether an attribute of that type is there, well-formed or not."""
-        return any(code == attribute.code for code, _ in self.attributes)
+        return attribute.code in self._first
 
     def encode(
         self,
@@ -182,7 +185,7 @@ class Message:
         where it does not count.
         """
         wanted = algorithm.attribute_code
-        if not any(code == wanted for code, _ in self.attributes):
+        if wanted not in self._first:
             return False
         found = _find(self.raw, wanted)
         if found is None:  # a message that was made here, not decoded
@@ -210,6 +213,7 @@ def _method_of(message_type: int) -> int:
 
 
 _METHODS: dict[int, int] = {method.value: method for method in Method}
+_CLASSES = {each.value: each for each in MessageClass}
 
 
 def _checked_length(length: int) -> int:

@@ -129,7 +129,11 @@ class Hub:
         ):
             self._observe(RequestDropped(five_tuple, "plain-off"))
             return
-        self._guard(five_tuple, lambda now: self._server.receive(data, five_tuple, now))
+        now = self._clock()
+        try:
+            self._perform(self._server.receive(data, five_tuple, now))
+        except Exception:
+            self._fail(five_tuple, now)
 
     def on_dtls(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Take a datagram for the DTLS transport."""
@@ -170,8 +174,11 @@ class Hub:
         try:
             self._perform(step(now))
         except Exception:
-            log.exception("session-failed", client=str(five_tuple))
-            self._perform(self._server.fail(five_tuple, now))
+            self._fail(five_tuple, now)
+
+    def _fail(self, five_tuple: FiveTuple, now: float) -> None:
+        log.exception("session-failed", client=str(five_tuple))
+        self._perform(self._server.fail(five_tuple, now))
 
     def _perform(self, outputs: Iterable[Output]) -> None:
         for output in outputs:

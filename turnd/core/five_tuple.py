@@ -17,10 +17,13 @@ class Transport(enum.Enum):
     TLS = "tls"
     DTLS = "dtls"
 
+    # Members are single objects; enum's own hash is a call to Python for every 5-tuple.
+    __hash__ = object.__hash__
+
     @property
     def is_stream(self) -> bool:
         """Whether messages are framed on a byte stream (ChannelData is padded there)."""
-        return self in {Transport.TCP, Transport.TLS}
+        return self is Transport.TCP or self is Transport.TLS
 
 
 @attrs.frozen(slots=True, cache_hash=True)

@@ -44,20 +44,29 @@ class NonceMaker:
     lifetime: float
     features: SecurityFeature
     covers: bytes = b""
+    _prefix: bytes = attrs.field(init=False, repr=False)
+    _feature_bits: bytes = attrs.field(init=False, repr=False)
+
+    @_prefix.default
+    def _prefix_of_features(self) -> bytes:
+        return nonce_prefix(self.features)
+
+    @_feature_bits.default
+    def _bits_of_features(self) -> bytes:
+        return int(self.features).to_bytes(3, "big")
 
     def make(self, five_tuple: FiveTuple, wall_time: float) -> bytes:
         """Return a nonce for that client at that Unix time."""
         # Wall time, so that the servers of a cluster agree on a nonce's age.
         made = int(wall_time).to_bytes(_TIME_SIZE, "big")
-        return nonce_prefix(self.features) + base64.b64encode(made + self._tag(made, five_tuple))
+        return self._prefix + base64.b64encode(made + self._tag(made, five_tuple))
 
     def is_valid(self, nonce: bytes, five_tuple: FiveTuple, wall_time: float) -> bool:
         """Whether `make` gave that nonce to that client no more than `lifetime` ago."""
-        prefix = nonce_prefix(self.features)
-        if not nonce.startswith(prefix):
+        if not nonce.startswith(self._prefix):
             return False
         try:
-            body = base64.b64decode(nonce[len(prefix) :], validate=True)
+            body = base64.b64decode(nonce[len(self._prefix) :], validate=True)
         except binascii.Error:
             return False
         made, tag = body[:_TIME_SIZE], body[_TIME_SIZE:]
@@ -68,6 +77,5 @@ class NonceMaker:
         return -1 <= age <= self.lifetime
 
     def _tag(self, made: bytes, five_tuple: FiveTuple) -> bytes:
-        bits = int(self.features).to_bytes(3, "big")
-        text = made + bits + _bound_to(five_tuple) + self.covers
+        text = made + self._feature_bits + _bound_to(five_tuple) + self.covers
         return hmac.digest(self.key, text, "sha256")[:_TAG_SIZE]

@@ -7,7 +7,7 @@ change differently: Allocate, Refresh with lifetime 0 or a mobility ticket.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import deque
 
 from turnd.core.five_tuple import FiveTuple
 
@@ -23,7 +23,8 @@ class ReplyCache:
     """
 
     def __init__(self) -> None:
-        self._replies: OrderedDict[tuple[FiveTuple, bytes], tuple[float, bytes]] = OrderedDict()
+        self._replies: dict[tuple[FiveTuple, bytes], bytes] = {}
+        self._ends: deque[tuple[float, tuple[FiveTuple, bytes]]] = deque()
 
     def __len__(self) -> int:
         return len(self._replies)
@@ -31,22 +32,22 @@ class ReplyCache:
     def find(self, five_tuple: FiveTuple, request: bytes, now: float) -> bytes | None:
         """Return the response that the same request from the same client had."""
         self._forget(now)
-        entry = self._replies.get((five_tuple, _digest(request)))
-        return entry[1] if entry else None
+        return self._replies.get((five_tuple, _digest(request)))
 
     def add(self, five_tuple: FiveTuple, request: bytes, response: bytes, now: float) -> None:
         """Remember a response."""
         self._forget(now)
-        self._replies[five_tuple, _digest(request)] = (now + _LIFETIME, response)
+        key = (five_tuple, _digest(request))
+        if key not in self._replies:
+            self._ends.append((now + _LIFETIME, key))
+        self._replies[key] = response
         if len(self._replies) > _MAXIMUM:
-            self._replies.popitem(last=False)
+            del self._replies[self._ends.popleft()[1]]
 
     def _forget(self, now: float) -> None:
-        while self._replies:
-            key = next(iter(self._replies))
-            if self._replies[key][0] > now:
-                return
-            del self._replies[key]
+        ends = self._ends
+        while ends and ends[0][0] <= now:
+            del self._replies[ends.popleft()[1]]
 
 
 def _digest(request: bytes) -> bytes:

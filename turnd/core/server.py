@@ -331,12 +331,15 @@ class TurnServer:
         )
         if isinstance(identity, MustLoad):
             return identity
-        return attrs.evolve(
-            request,
-            realm=identity.realm,
-            credential=identity.credential,
-            signature=identity.signature,
-            software=self._settings.software,
+        return Request(
+            request.message,
+            request.data,
+            request.five_tuple,
+            request.now,
+            identity.realm,
+            identity.credential,
+            identity.signature,
+            self._settings.software,
         )
 
     def _held(self, request: Request) -> Held | None:
