@@ -10,7 +10,6 @@ import trio
 
 from webrtc.media.codecs import audio_decoder, video_decoder
 from webrtc.media.codecs.base import Decoded
-from webrtc.media.errors import MediaError
 from webrtc.media.frames import AudioFrame, EncodedFrame, VideoFrame
 from webrtc.media.worker import CodecWorker, audio_decoder_worker, video_decoder_worker
 from webrtc.rtp import FrameReceived, PacketReceived, ReceiveStatistics
@@ -245,7 +244,8 @@ class RtpReceiver:
                 continue
             try:
                 waiting = await self._decode(waiting, codec)
-            except* MediaError as errors:
+            except* Exception as errors:
+                # Whatever a codec thinks of the peer's bytes is no business of other tracks.
                 self.failure = "; ".join(map(str, errors.exceptions))
                 _log.warning("a %s receiver fails: %s", self.kind.value, self.failure)
                 waiting = await anext(self._encoded, None)

@@ -250,7 +250,7 @@ class RtpSender:
         with trio.CancelScope() as self._scope:
             try:
                 await self._send_from(aiter(source), codec)
-            except* MediaError as errors:
+            except* (MediaError, RtpError) as errors:
                 self.failure = "; ".join(map(str, errors.exceptions))
                 _log.warning("a %s sender ends: %s", self.kind.value, self.failure)
         if self._source is source and self._codec is codec and not self._scope.cancel_called:

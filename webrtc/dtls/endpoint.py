@@ -224,6 +224,11 @@ class DtlsEndpoint:
             self._say_goodbye()
         self._end(DtlsState.CLOSED, Closed(by_peer=False))
 
+    def abandon(self, detail: str) -> None:
+        """Fail without a word to the peer: something here is wrong. Idempotent."""
+        if self._state not in (DtlsState.CLOSED, DtlsState.FAILED):
+            self._fail(Failed(FailureReason.INTERNAL, detail))
+
     def _make_connection(self) -> DtlsConnection:
         assert self._role is not None  # noqa: S101 - `start` has set it
         return DtlsConnection(

@@ -32,6 +32,8 @@ class FailureReason(enum.Enum):
     """The peer gave up, as far as an alert in the clear can be believed."""
     PROTOCOL = "protocol"
     """OpenSSL gave up; the detail is its reason."""
+    INTERNAL = "internal"
+    """An error of this program's."""
 
 
 @attrs.frozen(slots=True)

@@ -10,6 +10,8 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 
+import attrs
+
 from webrtc.sctp.chunks import SACK_FIELDS, ChunkType, Sack
 from webrtc.sctp.control import Control
 from webrtc.sctp.errors import MessageTooLongError, SctpDecodeError, SctpStateError
@@ -108,6 +110,10 @@ class Association:
         if self._control.is_over:
             raise SctpStateError("the association is over")
         self._control.connect(now)
+
+    def set_remote_port(self, port: int) -> None:
+        """Take the peer's port, which its description says, before `connect` (RFC 8841 §5)."""
+        self.settings = self._control.settings = attrs.evolve(self.settings, remote_port=port)
 
     def shutdown(self, now: float) -> None:
         """End the association once everything queued has arrived."""

@@ -87,6 +87,7 @@ class DataChannels:
         self,
         *,
         is_dtls_client: bool,
+        remote_port: int | None = None,
         remote_max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
         now: float,
     ) -> None:
@@ -94,6 +95,7 @@ class DataChannels:
 
         Args:
             is_dtls_client: which side opens channels with even identifiers (RFC 8832 §6).
+            remote_port: the peer's `a=sctp-port`; None for the one of the settings.
             remote_max_message_size: the peer's `a=max-message-size`; 0 stands for any.
             now: monotonic seconds.
 
@@ -106,6 +108,8 @@ class DataChannels:
         for channel in unnumbered:
             channel.id = self._draw_id()
             self._channels[channel.id] = channel
+        if remote_port is not None:
+            self.association.set_remote_port(remote_port)
         self.association.connect(now)
         self._take_events()
 

@@ -6,12 +6,14 @@ has not shown the ICE password reaches the layers here.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import secrets
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
-import attrs
 import trio
 
 from ice_client import Agent, AgentState, Candidate, Credentials, open_ice_agent
@@ -30,9 +32,10 @@ from webrtc.dtls import (
 )
 from webrtc.dtls.events import Event as DtlsEvent
 from webrtc.rtp import RtpSession, SessionConfig
-from webrtc.sctp import DataChannels
+from webrtc.sctp import ChannelClosed, ChannelState, DataChannels
 from webrtc.sdp import DataParameters, Transport
 from webrtc.transport.clock import Timer, ntp_offset
+from webrtc.transport.counters import TransportCounters
 from webrtc.transport.events import (
     CandidateGathered,
     ChannelsChanged,
@@ -46,25 +49,13 @@ from webrtc.transport.settings import TransportSettings
 MAX_EARLY = 32
 """SCTP packets that wait for the description that says there are data channels."""
 
+_log = logging.getLogger(__name__)
 _SENDS = {AgentState.CONNECTED, AgentState.COMPLETED, AgentState.DISCONNECTED}
 
+MAX_LOGGED_FAULTS = 10
+_FAILED_HERE = "an error of this program's"
+
 Tell = Callable[["PeerTransport", TransportEvent], None]
-
-
-@attrs.define
-class TransportCounters:
-    """Packets that went no further.
-
-    Attributes:
-        unknown: neither DTLS nor RTP nor RTCP.
-        early: came before there were keys, or anybody to read them.
-        unsendable: no candidate pair to send them on, or they could not be protected.
-
-    """
-
-    unknown: int = 0
-    early: int = 0
-    unsendable: int = 0
 
 
 class PeerTransport:
@@ -112,6 +103,7 @@ class PeerTransport:
         self._candidates: set[Candidate] = set()
         self._has_all_candidates = False
         self._remote: Credentials | None = None
+        self._has_media_ended = False
 
     @property
     def id(self) -> int:
@@ -141,9 +133,9 @@ class PeerTransport:
     def close(self) -> None:
         """Tell the peer, and end it."""
         if self.channels is not None:
-            self.channels.abort()
+            self._guard(self._end_channels, self.channels.abort)
         self.flush()
-        self.dtls.close()
+        self._guard(self._end_dtls, self.dtls.close)
         self.flush()
         self._scope.cancel()
 
@@ -225,7 +217,8 @@ class PeerTransport:
             case DataReceived(data):
                 self._take_sctp(data)
             case Connected(srtp):
-                self.srtp = SrtpSession(srtp) if srtp is not None else None
+                if srtp is not None and not self._has_media_ended:
+                    self.srtp = SrtpSession(srtp)
                 self._tell(self, DtlsChanged(DtlsState.CONNECTED))
                 self._begin_sctp()
             case Closed():
@@ -250,18 +243,19 @@ class PeerTransport:
         self._sctp_has_begun = True
         channels.start(
             is_dtls_client=self.dtls.role is DtlsRole.CLIENT,
+            remote_port=parameters.remote_port,
             remote_max_message_size=parameters.max_message_size or 0,
             now=trio.current_time(),
         )
         while self._early:
-            channels.receive(self._early.popleft(), trio.current_time())
+            self._take_sctp(self._early.popleft())
 
     def _take_sctp(self, packet: bytes) -> None:
         """Take a packet out of DTLS. Hot."""
         if self.channels is None:
             self._early.append(packet)
         else:
-            self.channels.receive(packet, trio.current_time())
+            self._guard(None, self.channels.receive, packet, trio.current_time())
 
     # Packets
 
@@ -271,7 +265,7 @@ class PeerTransport:
             packets = await agent.receive_many()
             now = trio.current_time()
             for packet in packets:
-                self._take(packet, now)
+                self._guard(None, self._take, packet, now)
             self.flush()
 
     def _take(self, packet: bytes, now: float) -> None:
@@ -296,10 +290,11 @@ class PeerTransport:
         while True:
             await self._timer.wait()
             now = trio.current_time()
-            self.dtls.on_deadline(now)
-            self.rtp.on_deadline(now)
+            self._guard(self._end_dtls, self.dtls.on_deadline, now)
+            if not self._has_media_ended:
+                self._guard(self._end_media, self.rtp.on_deadline, now)
             if self.channels is not None:
-                self.channels.on_deadline(now)
+                self._guard(self._end_channels, self.channels.on_deadline, now)
             self.flush()
 
     def flush(self) -> None:
@@ -317,30 +312,40 @@ class PeerTransport:
             self._is_flushing = False
 
     def _flush_cores(self, now: float) -> None:
-        dtls, channels, rtp = self.dtls, self.channels, self.rtp
-        if channels is not None:
-            if dtls.state is DtlsState.CONNECTED:
-                for packet in channels.take_datagrams(now):
-                    dtls.send(packet)
-            for channel_event in channels.take_events():
-                self._tell(self, ChannelsChanged(channel_event))
-        for datagram in dtls.take_datagrams():
-            self._send(datagram)
-        for event in dtls.take_events():
-            self._on_dtls_event(event)
-            self._flush_again = True
-        self._send_rtp()
-        for rtp_event in rtp.take_events():
-            self._tell(self, RtpChanged(rtp_event))
+        if self.channels is not None:
+            self._guard(self._end_channels, self._flush_channels, self.channels, now)
+        self._guard(self._end_dtls, self._flush_dtls)
+        if not self._has_media_ended:
+            self._guard(self._end_media, self._flush_media)
         if self.sent:
             self.sent.unpark_all()
         self._timer.set(
             min(
-                _or_never(dtls.next_deadline()),
-                _or_never(rtp.next_deadline()),
-                math.inf if channels is None else _or_never(channels.next_deadline()),
+                _or_never(self.dtls.next_deadline()),
+                math.inf if self._has_media_ended else _or_never(self.rtp.next_deadline()),
+                math.inf if self.channels is None else _or_never(self.channels.next_deadline()),
             )
         )
+
+    def _flush_channels(self, channels: DataChannels, now: float) -> None:
+        dtls = self.dtls
+        if dtls.state is DtlsState.CONNECTED:
+            for packet in channels.take_datagrams(now):
+                dtls.send(packet)
+        for event in channels.take_events():
+            self._tell(self, ChannelsChanged(event))
+
+    def _flush_dtls(self) -> None:
+        for datagram in self.dtls.take_datagrams():
+            self._send(datagram)
+        for event in self.dtls.take_events():
+            self._on_dtls_event(event)
+            self._flush_again = True
+
+    def _flush_media(self) -> None:
+        self._send_rtp()
+        for event in self.rtp.take_events():
+            self._tell(self, RtpChanged(event))
 
     def _send_rtp(self) -> None:
         srtp = self.srtp
@@ -359,6 +364,47 @@ class PeerTransport:
         # again, and media is over before anything could be done about it.
         if self.agent is None or not self.agent.send_now(datagram):
             self.counters.unsendable += 1
+
+    # Errors of ours: each ends the layer it is in, and no other
+
+    def _guard(
+        self, end: Callable[[], None] | None, step: Callable[..., None], *arguments: Any
+    ) -> None:
+        """Let a layer take a step. Hot.
+
+        If it fails, `end` the layer, which would fail for ever; None drops what the step was of.
+        """
+        try:
+            step(*arguments)
+        except Exception:
+            self._note_fault()
+            if end is not None:
+                end()
+
+    def _note_fault(self) -> None:
+        self.counters.faults += 1
+        if self.counters.faults <= MAX_LOGGED_FAULTS:
+            _log.exception("a layer of a transport failed")
+
+    def _end_channels(self) -> None:
+        channels, self.channels = self.channels, None
+        if channels is None:
+            return
+        with contextlib.suppress(Exception):  # the peer is told, if what failed still can
+            channels.abort(_FAILED_HERE)
+            self._flush_channels(channels, trio.current_time())
+        for channel in channels.channels:
+            channel.state = ChannelState.CLOSED
+            self._tell(self, ChannelsChanged(ChannelClosed(channel, _FAILED_HERE)))
+
+    def _end_media(self) -> None:
+        self._has_media_ended = True
+        self.srtp = None
+
+    def _end_dtls(self) -> None:
+        self.dtls.abandon(_FAILED_HERE)
+        for event in self.dtls.take_events():
+            self._on_dtls_event(event)
 
 
 def _or_never(deadline: float | None) -> float:

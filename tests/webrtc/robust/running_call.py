@@ -14,7 +14,7 @@ import trio
 
 from tests.webrtc.peer.media import pictures
 from tests.webrtc.peer.peers import TIMEOUT, connect, two_peers
-from webrtc import ConnectionState, DataChannel, PeerConnection, RtpReceiver
+from webrtc import ChannelClosedError, ConnectionState, DataChannel, PeerConnection, RtpReceiver
 from webrtc.media.frames import VideoFrame
 from webrtc.media.pattern import read_pattern
 from webrtc.transport import PeerTransport
@@ -48,6 +48,7 @@ class RunningCall:
         attacker: a peer with all the keys of the call.
         victim: the other one.
         channel: the attacker's end.
+        echoing: the victim's end.
         receiver: the victim's, of the attacker's video.
         pictures: counters that the victim saw.
 
@@ -57,6 +58,7 @@ class RunningCall:
     victim: PeerTransport
     peers: tuple[PeerConnection, PeerConnection]
     channel: DataChannel
+    echoing: DataChannel
     receiver: RtpReceiver
     pictures: list[int] = attrs.field(factory=list)
 
@@ -115,8 +117,9 @@ class RunningCall:
 
 
 async def _echo(channel: DataChannel) -> None:
-    async for message in channel:
-        await channel.send(message)
+    with contextlib.suppress(ChannelClosedError):
+        async for message in channel:
+            await channel.send(message)
 
 
 @contextlib.asynccontextmanager
@@ -127,9 +130,10 @@ async def running_call() -> AsyncIterator[RunningCall]:
         await connect(one, two, nursery)
         with trio.fail_after(TIMEOUT):
             track = await anext(two.tracks())
-            nursery.start_soon(_echo, await anext(two.data_channels()))
+            echoing = await anext(two.data_channels())
+        nursery.start_soon(_echo, echoing)
         call = RunningCall(
-            transport_of(one), transport_of(two), (one, two), channel, track.receiver
+            transport_of(one), transport_of(two), (one, two), channel, echoing, track.receiver
         )
         nursery.start_soon(call.watch)
         await call.assert_going_on()
