@@ -219,16 +219,7 @@ class Session:
         attached = self._attached.get(transmit.base)
         if attached is None or attached.endpoint.send_now(transmit.data, transmit.destination):
             return
-        # RFC 8445 §7.2.5.2.2 would end the pair. The selected one may work again when a route is
-        # back; consent finds out, and gives it the time for that (RFC 7675).
-        stream, component = attached.component
-        selected = self.core.selected_pair(component, stream)
-        if selected is None or (selected.base, selected.destination) != (
-            transmit.base,
-            transmit.destination,
-        ):
-            now = trio.current_time()
-            self.core.transport_failed(transmit.base, transmit.destination, now)
+        self.core.transport_failed(transmit.base, transmit.destination, trio.current_time())
 
     def _wake(self) -> None:
         self._changed.set()

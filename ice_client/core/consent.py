@@ -6,6 +6,8 @@ checks keeps consent alive.
 
 from __future__ import annotations
 
+import math
+
 from ice_client.core.context import Context
 
 
@@ -29,16 +31,31 @@ class Consent:
         self._needed = self._settings.consent and is_checked
         self._asks = self._needed and not self._settings.lite
         self._answered_at = answered_at
+        self._doubted_at = math.inf
+        self._is_told = False
         self._next_request_at = now + context.vary(self._settings.consent_interval)
         self._next_keepalive_at = now + self._settings.keepalive_interval
 
     def renew(self, now: float) -> None:
         """Note an answer, or for a lite agent a request."""
         self._answered_at = max(self._answered_at, now)
+        self._doubted_at = math.inf
+        self._is_told = False
+
+    def doubt(self, now: float) -> None:
+        """Note that nothing can be sent: answers will be missing, which need not be awaited."""
+        self._doubted_at = min(self._doubted_at, now)
 
     def is_disconnected(self, now: float) -> bool:
-        """Whether answers have been missing for some seconds."""
+        """Whether answers have been missing for some seconds, or cannot come."""
         return self._needed and now >= self._disconnected_at
+
+    def take_disconnection(self, now: float) -> bool:
+        """Whether it is disconnected, and this has not been told since the last answer."""
+        if self._is_told or not self.is_disconnected(now):
+            return False
+        self._is_told = True
+        return True
 
     def is_expired(self, now: float) -> bool:
         """Whether nothing may be sent any more."""
@@ -58,18 +75,18 @@ class Consent:
         self._next_keepalive_at = now + self._settings.keepalive_interval
         return True
 
-    def next_deadline(self, now: float) -> float:
+    def next_deadline(self) -> float:
         """Return when one of the above changes."""
         deadlines = [self._next_request_at if self._asks else self._next_keepalive_at]
         if self._needed:
             deadlines.append(self._expires_at)
-            if now < self._disconnected_at:
+            if not self._is_told:
                 deadlines.append(self._disconnected_at)
         return min(deadlines)
 
     @property
     def _disconnected_at(self) -> float:
-        return self._answered_at + self._settings.disconnected_after
+        return min(self._answered_at + self._settings.disconnected_after, self._doubted_at)
 
     @property
     def _expires_at(self) -> float:

@@ -159,7 +159,7 @@ class Generation:
 
     def next_deadline(self, now: float) -> float | None:
         """Return when `on_deadline` has something to do."""
-        deadlines = [self.selection.next_deadline(now)]
+        deadlines = [self.selection.next_deadline()]
         if self._client is not None:
             deadlines.append(self._client.next_deadline())
         if not self._is_retired:
@@ -245,14 +245,15 @@ class Generation:
     def on_transport_failure(self, base: Base, destination: Address, now: float) -> None:
         """Fail the pair of a 5-tuple where sending cannot work.
 
-        A datagram path that has worked is for consent to judge, not for an ICMP message; a TCP
-        connection that broke is gone. Nor can a pair be nominated that cannot be sent on: another
-        one must be, now and not when the check that nominates has timed out.
+        Of the selected pair consent is the judge, as a route may come back; a TCP connection that
+        broke is gone. Nor can a pair be nominated that cannot be sent on: another one must be,
+        now and not when the check that nominates has timed out.
         """
         pair = self.lists.find(base, destination)
         if pair is None:
             return
-        if pair.is_valid and not pair.is_nominating and not base.transport.is_tcp:
+        if self.selection.get(pair.component_key) is pair and not base.transport.is_tcp:
+            self.selection.doubt(pair, now)
             return
         if self._client is not None:
             self._client.forget(pair)
@@ -277,16 +278,18 @@ class Generation:
         pair = check.pair
         if check.cancelled_until is not None or self.lists.find(*pair.key) is not pair:
             return
+        if self.selection.get(pair.component_key) is pair:
+            # Consent decides, and its checks nominate too.
+            pair.is_nominating = False
+            pair.state = PairState.SUCCEEDED
+            return
         nominated = pair.is_nominating and check.use_candidate
         if nominated or pair.nominate_when_valid:
             # RFC 8445 §7.2.5.3.4 fails the whole check list with it. But where another pair is
             # valid, nominating that one is all that the peer needs to go on.
             pair.invalidate()
         elif pair.state is PairState.IN_PROGRESS:
-            if self.selection.get(pair.component_key) is pair:
-                pair.state = PairState.SUCCEEDED  # consent decides
-            else:
-                pair.invalidate()
+            pair.invalidate()
 
     def _on_role_conflict(self, check: Check) -> None:
         # RFC 8445 §7.2.5.1. Of several checks sent in the old role the first answer switches;

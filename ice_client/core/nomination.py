@@ -67,6 +67,8 @@ class Nominator:
             # RFC 8445 §8.1.1: one nomination a component, unless the peer knows renomination.
             if not self._selection.keeps_checking:
                 return None
+            if self._selection.is_disconnected(key, now):
+                return self._substitute([pair for pair in valid if pair is not selected], now)
             if selected.nomination < self._nomination:
                 # What was nominated after it is gone, here; the peer would stay there.
                 return selected, selected.validated_at
@@ -83,7 +85,7 @@ class Nominator:
     def _substitute(
         self, valid: list[CandidatePair], now: float
     ) -> tuple[CandidatePair, float] | None:
-        """Return what may take the place of a selected pair that was lost.
+        """Return what may take the place of a selected pair that was lost, or is about to be.
 
         §8.1.1 allows no other nomination without a restart, lest the two disagree. But where
         the peer's NAT has given it a new address, the pair it uses still is the one that was

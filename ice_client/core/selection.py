@@ -11,6 +11,7 @@ from ice_client.core.consent import Consent
 from ice_client.core.context import ComponentKey, Context
 from ice_client.core.events import ConsentLost
 from ice_client.core.pair import CandidatePair, PairKey
+from ice_client.core.statistics import PairState
 from stun import Message, MessageClass, Method
 
 
@@ -56,7 +57,7 @@ class Selection:
         return self._lost_at.get(key)
 
     def is_disconnected(self, key: ComponentKey, now: float) -> bool:
-        """Whether the selected pair has had no answer for some seconds."""
+        """Whether the selected pair has had no answer for some seconds, or cannot be sent on."""
         consent = self._consents.get(key)
         return consent is not None and consent.is_disconnected(now)
 
@@ -89,6 +90,15 @@ class Selection:
             self._consents[key].renew(now)
             self._context.announce_selected(key, pair.selected)
 
+    def doubt(self, pair: CandidatePair, now: float) -> None:
+        """Note that a selected pair cannot be sent on as things are.
+
+        A route may come back, so it stays selected until consent ends (RFC 7675), unless another
+        pair is seen to work first and may be nominated in its place (renomination).
+        """
+        if self.keeps_checking:
+            self._consents[pair.component_key].doubt(now)
+
     def remove(self, pair: CandidatePair, now: float) -> None:
         """Note that a pair is no more; if it was selected, nothing is sent on it again."""
         pair.invalidate()
@@ -100,14 +110,18 @@ class Selection:
         self._pairs.pop(key, None)
         self._consents.pop(key, None)
 
-    def next_deadline(self, now: float) -> float | None:
+    def next_deadline(self) -> float | None:
         """Return when `on_deadline` has something to do, or a pair counts as disconnected."""
-        return min((one.next_deadline(now) for one in self._consents.values()), default=None)
+        return min((one.next_deadline() for one in self._consents.values()), default=None)
 
     def on_deadline(self, now: float) -> None:
-        """Let consent expire; send consent checks and keepalives."""
+        """Let consent expire; send consent checks and keepalives; look for substitutes."""
         for key, consent in list(self._consents.items()):
             pair = self._pairs[key]
+            if consent.take_disconnection(now):
+                # Its nomination goes on with each consent check, and must not hold another up.
+                pair.is_nominating = False
+                self._check_substitutes(key, now)
             if consent.is_expired(now):
                 # RFC 7675 §5.1: only a restart can obtain consent there again. Answers go with
                 # requests: so the peer notices too, and does not wait for us for ever.
@@ -132,7 +146,10 @@ class Selection:
             self._select(key, best, now)
 
     def _select(self, key: ComponentKey, pair: CandidatePair, now: float) -> None:
-        if self._pairs.get(key) is not pair:
+        old = self._pairs.get(key)
+        if old is not pair:
+            if old is not None and self.keeps_checking and self.is_disconnected(key, now):
+                self._doom(old)
             self._pairs[key] = pair
             checks = not self.is_unchecked
             self._consents[key] = Consent(self._context, pair.last_response_at, now, checks)
@@ -162,14 +179,23 @@ class Selection:
         self._choose(key, now)
         if key not in self._pairs:
             self._lost_at[key] = now
-            self._check_substitutes(key)
+            self._check_substitutes(key, now)
 
-    def _check_substitutes(self, key: ComponentKey) -> None:
+    def _check_substitutes(self, key: ComponentKey, now: float) -> None:
         """Check at once which of the pairs that were valid still are: one may be nominated."""
-        if self.keeps_checking:
+        if self.keeps_checking and self.client is not None:
             for pair in self._lists.of_component(*key):
-                if pair.is_valid:
+                if pair.is_valid and pair is not self._pairs.get(key):
+                    if pair.state is PairState.IN_PROGRESS:
+                        self.client.cancel(pair, now)
                     self._lists.trigger(pair)
+
+    def _doom(self, pair: CandidatePair) -> None:
+        """Take a dead pair from the valid list, whose best it would be; a check may bring it back."""
+        pair.invalidate()
+        if self.client is not None:
+            self.client.forget(pair)
+        self._lists.trigger(pair)
 
     def _indication(self) -> bytes:
         # RFC 8445 §11: FINGERPRINT, and nothing else.

@@ -41,20 +41,23 @@ class Browser:
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Call a method of `page` in page.js and return its value."""
+        return await self._ask({"call": name, "arguments": arguments})
+
+    async def _ask(self, request: dict[str, Any], timeout: float = TIMEOUT) -> Any:
         number = next(self._ids)
-        line = json.dumps({"id": number, "call": name, "arguments": arguments}) + "\n"
+        line = json.dumps({"id": number, **request}) + "\n"
         stdin = self._process.stdin
         assert stdin is not None
         send, receive = trio.open_memory_channel[dict[str, Any]](1)
         self._waiting[number] = send
-        with trio.fail_after(TIMEOUT):
+        with trio.fail_after(timeout):
             # Shielded: half a line would make nonsense of the next one.
             async with self._turn:
                 with trio.CancelScope(shield=True):
                     await stdin.send_all(line.encode())
             result = await receive.receive()
         if "error" in result:
-            raise BrowserError(f"{name}: {result['error']}")
+            raise BrowserError(f"{request['call']}: {result['error']}")
         return result["value"]
 
     async def read(self) -> None:
