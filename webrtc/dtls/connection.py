@@ -1,11 +1,13 @@
-"""One OpenSSL connection over memory BIOs: whole records in, whole records out, errors as ours."""
+"""One OpenSSL connection over memory BIOs: whole records in, whole records out, errors as ours.
+
+It carries the handshake; the records of the session are `Session`'s.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import enum
-import weakref
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
@@ -13,60 +15,28 @@ from OpenSSL import SSL, crypto
 from webrtc.dtls.certificate import Certificate
 from webrtc.dtls.errors import HandshakeFailedError
 from webrtc.dtls.profile import EXPORTER_LABEL, SrtpProfile
-from webrtc.dtls.records import split_records
+from webrtc.dtls.records import VERSION_1_2, ContentType, epoch_of, split_records
+from webrtc.dtls.session import SUITES, Session, SessionSecrets
 from webrtc.dtls.setup import DtlsRole
 
-_DTLS_1_2 = 0xFEFD
-CIPHERS = (
-    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-)
-"""RFC 8827 §6.5 asks for the first; GStreamer has RSA certificates. Nothing without forward
-secrecy, nothing with CBC."""
 _DRAIN_SIZE = 0x4000
-_RECORD_OVERHEAD = 64
-"""More than any of our suites adds to a message."""
+_MAX_EARLY = 16
+"""Records of the session that is to come, kept until the handshake is complete."""
+_KEPT = (ContentType.APPLICATION_DATA, ContentType.ALERT)
 
 
-class Received(enum.Enum):
-    """What reading found where it found no message."""
-
-    NOTHING = "nothing"
-    CLOSE_NOTIFY = "close-notify"
-
-
-_contexts: weakref.WeakKeyDictionary[
-    Certificate, dict[tuple[DtlsRole, tuple[SrtpProfile, ...]], SSL.Context]
-] = weakref.WeakKeyDictionary()
-
-
-def _context(
-    certificate: Certificate, role: DtlsRole, profiles: tuple[SrtpProfile, ...]
-) -> SSL.Context:
-    """Return what all endpoints with one certificate share: it costs more than a connection."""
-    contexts = _contexts.setdefault(certificate, {})
-    key = (role, profiles)
-    if key not in contexts:
-        contexts[key] = _make_context(certificate, role, profiles)
-    return contexts[key]
-
-
-def _make_context(
-    certificate: Certificate, role: DtlsRole, profiles: tuple[SrtpProfile, ...]
-) -> SSL.Context:
+@functools.cache
+def _context(role: DtlsRole, profiles: tuple[SrtpProfile, ...]) -> SSL.Context:
+    """Return what all connections of a role share: 20 KB, and the better part of a millisecond."""
     is_client = role is DtlsRole.CLIENT
     context = SSL.Context(SSL.DTLS_CLIENT_METHOD if is_client else SSL.DTLS_SERVER_METHOD)
-    context.set_min_proto_version(_DTLS_1_2)
-    context.set_max_proto_version(_DTLS_1_2)  # an upgrade shall change nothing in silence
+    context.set_min_proto_version(VERSION_1_2)
+    context.set_max_proto_version(VERSION_1_2)  # an upgrade shall change nothing in silence
     context.set_options(
         SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
     )
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 10 KB less for each session that is idle
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_cipher_list(CIPHERS)
-    context.use_certificate(certificate.x509)
-    context.use_privatekey(certificate.key)
+    context.set_cipher_list(":".join(SUITES).encode())
     if profiles:
         context.set_tlsext_use_srtp(b":".join(profile.openssl_name for profile in profiles))
     # `HelloGate` has compared the cookie before OpenSSL hears of a hello, so any will do.
@@ -76,7 +46,7 @@ def _make_context(
 
 
 class DtlsConnection:
-    """A handshake and, if it succeeds, the session it leads to.
+    """A handshake, until it succeeds.
 
     Args:
         certificate: ours.
@@ -85,6 +55,10 @@ class DtlsConnection:
         mtu: bytes of a datagram.
         is_known: tells whether a certificate (DER) was signalled. It is asked in the handshake,
             so that the peer hears of it if not.
+
+    Attributes:
+        certificate_refused: whether it was not.
+        early: records of epoch 1 that came in the handshake and were not part of it.
 
     """
 
@@ -96,9 +70,14 @@ class DtlsConnection:
         mtu: int,
         is_known: Callable[[bytes], bool],
     ) -> None:
-        self._ssl = SSL.Connection(_context(certificate, role, profiles), None)
+        self._ssl = SSL.Connection(_context(role, profiles), None)
+        self._ssl.use_certificate(certificate.x509)
+        self._ssl.use_privatekey(certificate.key)
+        self._role = role
         self._is_known = is_known
+        self._next_number = 0
         self.certificate_refused = False
+        self.early: list[bytes] = []
         # No chain is built: the fingerprint alone vouches for a certificate (RFC 8827 §6.5).
         self._ssl.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
         if role is DtlsRole.CLIENT:
@@ -119,7 +98,6 @@ class DtlsConnection:
     def set_mtu(self, mtu: int) -> None:
         """Change the bytes of a datagram."""
         self._ssl.set_ciphertext_mtu(mtu)
-        self._mtu = mtu
 
     def accept_verified_hello(self, record: bytes) -> None:
         """Begin with a hello that has brought its cookie: the message_seq is 1, not 0.
@@ -134,9 +112,12 @@ class DtlsConnection:
         except SSL.Error as error:
             raise HandshakeFailedError(_reason(error)) from error
 
-    def feed(self, records: bytes) -> None:
-        """Hand in whole records of one datagram; advance or read until they are used up."""
-        self._ssl.bio_write(records)
+    def feed(self, records: Sequence[bytes]) -> None:
+        """Hand in whole records of one datagram."""
+        for record in records:
+            if epoch_of(record) and record[0] in _KEPT and len(self.early) < _MAX_EARLY:
+                self.early.append(record)
+        self._ssl.bio_write(b"".join(records))
 
     def advance(self) -> bool:
         """Go on with the handshake; True once it is complete.
@@ -175,46 +156,26 @@ class DtlsConnection:
                 written.append(self._ssl.bio_read(_DRAIN_SIZE))
                 if len(written[-1]) < _DRAIN_SIZE:
                     break
-        return split_records(b"".join(written))[0]
+        records = split_records(b"".join(written))[0]
+        for record in records:
+            if epoch_of(record):
+                self._next_number = int.from_bytes(record[5:11]) + 1
+        return records
 
-    def read(self, limit: int) -> bytes | Received:
-        """Return the next message of at most `limit` bytes. Per packet.
-
-        Raises:
-            HandshakeFailedError: the peer sent a fatal alert.
-
-        """
-        try:
-            return self._ssl.recv(limit)
-        except SSL.WantReadError:
-            return Received.NOTHING
-        except SSL.ZeroReturnError:
-            return Received.CLOSE_NOTIFY
-        except SSL.Error as error:
-            raise HandshakeFailedError(_reason(error)) from error
-
-    def write(self, message: bytes) -> bytes:
-        """Return the record with a message. Per packet.
+    def session(self) -> Session:
+        """Return what a completed handshake leads to; OpenSSL is not needed after.
 
         Raises:
-            HandshakeFailedError: the session is over.
+            HandshakeFailedError: there are no keys to be had.
 
         """
-        try:
-            self._ssl.send(message)
-            return self._ssl.bio_read(len(message) + _RECORD_OVERHEAD)
-        except SSL.Error as error:
-            raise HandshakeFailedError(_reason(error)) from error
-
-    def shutdown(self) -> None:
-        """Write a close_notify, if there is a session."""
-        with contextlib.suppress(SSL.Error):
-            self._ssl.shutdown()
-
-    @property
-    def max_payload(self) -> int:
-        """Bytes of a message that fit a datagram."""
-        return self._ssl.get_cleartext_mtu()
+        ssl = self._ssl
+        suite = SUITES.get(ssl.get_cipher_name() or "")
+        master, client, server = ssl.master_key(), ssl.client_random(), ssl.server_random()
+        if suite is None or not (master and client and server):  # no suite but these was offered
+            raise HandshakeFailedError("OpenSSL tells no keys of the session")
+        secrets = SessionSecrets(suite, master, client, server)
+        return Session(secrets, self._role, self._next_number)
 
     @property
     def peer_certificate(self) -> bytes | None:
@@ -232,6 +193,11 @@ class DtlsConnection:
         """The SRTP profile agreed on. OpenSSL completes without one and says so with b""."""
         name = self._ssl.get_selected_srtp_profile()
         return next((profile for profile in SrtpProfile if profile.openssl_name == name), None)
+
+    def discard(self) -> None:
+        """Let OpenSSL's memory go; nothing else may be called after."""
+        # It holds `_verify` and so this object: without the cycle they go at once.
+        del self._ssl
 
     def export_srtp_material(self, profile: SrtpProfile) -> bytes:
         """Return the keying material of RFC 5764 §4.2."""

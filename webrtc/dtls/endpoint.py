@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from webrtc.dtls.certificate import Certificate
-from webrtc.dtls.connection import DtlsConnection, Received
+from webrtc.dtls.connection import DtlsConnection
 from webrtc.dtls.errors import DtlsStateError, HandshakeFailedError, PayloadSizeError
 from webrtc.dtls.events import (
     Closed,
@@ -33,6 +33,7 @@ from webrtc.dtls.records import (
     pack_datagrams,
     split_records,
 )
+from webrtc.dtls.session import Session
 from webrtc.dtls.settings import MAX_MTU, MIN_MTU, DtlsSettings, DtlsStatistics
 from webrtc.dtls.setup import DtlsRole
 
@@ -41,6 +42,10 @@ MAX_QUEUED = 1024
 _MAX_EARLY = 16
 """Datagrams kept until `start`: a peer's first flight may outrun its answer."""
 _LAST_FLIGHT_INTERVAL = 0.02
+_SESSION_EPOCH = 1
+_WARNING, _FATAL = 1, 2
+_CLOSE_NOTIFY = 0
+_APPLICATION_DATA = ContentType.APPLICATION_DATA.value
 _DEFAULT_SETTINGS = DtlsSettings()
 
 
@@ -72,7 +77,7 @@ class DtlsEndpoint:
         self._role: DtlsRole | None = None
         self._fingerprints: tuple[Fingerprint, ...] = ()
         self._handshake: Handshake | None = None
-        self._connection: DtlsConnection | None = None
+        self._session: Session | None = None
         self._max_payload = 0
         self._last_flight: Sequence[bytes] = ()
         self._last_flight_sent_at = 0.0
@@ -150,8 +155,9 @@ class DtlsEndpoint:
             self.statistics.malformed += 1
         if not records:
             return
-        if self._state is DtlsState.CONNECTED:
-            self._receive_in_session(records, len(data), now)
+        if self._session is not None:
+            for record in records:
+                self._receive_in_session(record, now)
         elif self._handshake is not None:
             self._handshake.receive(records, now)
             self._after_handshake_step(now)
@@ -188,12 +194,12 @@ class DtlsEndpoint:
             PayloadSizeError: the message is empty, or longer than `max_payload`.
 
         """
-        if self._state is not DtlsState.CONNECTED or self._connection is None:
+        if self._session is None:
             raise DtlsStateError(f"an endpoint that is {self._state.value} does not send")
         if not 0 < len(data) <= self._max_payload:
             raise PayloadSizeError(f"{len(data)} bytes; a message has 1 to {self._max_payload}")
         try:
-            record = self._connection.write(data)
+            record = self._session.seal(_APPLICATION_DATA, data)
         except HandshakeFailedError as error:
             self._fail(Failed(FailureReason.PROTOCOL, str(error)))
             raise DtlsStateError(str(error)) from error
@@ -210,9 +216,8 @@ class DtlsEndpoint:
         if not MIN_MTU <= mtu <= MAX_MTU:
             raise PayloadSizeError(f"an MTU has {MIN_MTU} to {MAX_MTU} bytes, not {mtu}")
         self._mtu = mtu
-        if self._connection is not None:
-            self._connection.set_mtu(mtu)
-            self._max_payload = self._connection.max_payload
+        if self._session is not None:
+            self._max_payload = mtu - self._session.overhead
         elif self._handshake is not None and self._handshake.connection is not None:
             self._handshake.connection.set_mtu(mtu)
 
@@ -253,9 +258,14 @@ class DtlsEndpoint:
         elif handshake.complete and handshake.connection is not None:
             self._handshake = None
             self._establish(handshake.connection, handshake.timer.flight, now)
+            handshake.connection.discard()
 
     def _establish(self, connection: DtlsConnection, flight: Sequence[bytes], now: float) -> None:
-        self._connection = connection
+        try:
+            self._session = session = connection.session()
+        except HandshakeFailedError as error:
+            self._fail(Failed(FailureReason.PROTOCOL, str(error)))
+            return
         certificate = connection.peer_certificate
         # OpenSSL has asked already; a session must not hang on one callback alone.
         if certificate is None or not self._is_known(certificate):
@@ -270,75 +280,70 @@ class DtlsEndpoint:
             keys = profile.split(connection.export_srtp_material(profile), self._role)
         if self._role is DtlsRole.SERVER:
             self._last_flight, self._last_flight_sent_at = flight, now
-        self._max_payload = connection.max_payload
+        self._max_payload = self._mtu - session.overhead
         self._state = DtlsState.CONNECTED
         self._events.append(Connected(keys, certificate, connection.cipher))
         # A reordered datagram may have brought messages before the end of the handshake.
-        self._read_messages(MAX_MTU)
+        for record in connection.early:
+            self._receive_in_session(record, now)
 
     def _reject(self, reason: FailureReason, detail: str) -> None:
         self._say_goodbye()
         self._fail(Failed(reason, detail))
 
-    def _receive_in_session(self, records: Sequence[bytes], size: int, now: float) -> None:
-        assert self._connection is not None  # noqa: S101 - there is one in a session
-        encrypted = [record for record in records if epoch_of(record)]
-        is_data = all(record[0] == ContentType.APPLICATION_DATA for record in encrypted)
-        if encrypted:
-            self._connection.feed(b"".join(encrypted))
-            # Data alone makes OpenSSL write nothing, and needs no look for more behind it.
-            self._read_messages(size, len(encrypted) if is_data else None)
-        if is_data and len(encrypted) == len(records):
+    def _receive_in_session(self, record: bytes, now: float) -> None:
+        session = self._session
+        if session is None:
+            return  # the record before this one was the last
+        is_handshake = record[0] == ContentType.HANDSHAKE
+        if epoch_of(record) != _SESSION_EPOCH:
+            self.statistics.unexpected += 1
+        elif not session.is_fresh(record):
+            self.statistics.replayed += 1
+        else:
+            content = session.open(record)
+            if content is None:
+                self.statistics.unauthentic += 1
+            elif record[0] == ContentType.APPLICATION_DATA:
+                self._take_message(content)
+            elif record[0] == ContentType.ALERT:
+                self._hear_alert(content)
+        if is_handshake:
+            self._repeat_last_flight(session, now)
+
+    def _take_message(self, message: bytes) -> None:
+        if not message:
             return
-        self.statistics.unexpected += len(records) - len(encrypted)
-        if self._connection is not None and any(
-            record[0] == ContentType.HANDSHAKE for record in records
-        ):
-            self._repeat_last_flight(self._connection.drain(), now)
+        self.statistics.messages_received += 1
+        if len(self._events) < MAX_QUEUED:
+            self._events.append(DataReceived(message))
+        else:
+            self.statistics.messages_dropped += 1
 
-    def _repeat_last_flight(self, rewritten: Sequence[bytes], now: float) -> None:
-        """Answer a client that still repeats its last flight: it lacks ours (RFC 6347 §4.2.4).
+    def _hear_alert(self, content: bytes) -> None:
+        level, description = (content + bytes((_WARNING, _WARNING)))[:2]
+        if description == _CLOSE_NOTIFY:
+            self._say_goodbye()
+            self._end(DtlsState.CLOSED, Closed(by_peer=True))
+        elif level == _FATAL:
+            self._fail(Failed(FailureReason.PEER_ALERT, f"alert {description}"))
 
-        OpenSSL does it for a Finished under a new number; ours also for one sent again as it was.
-        """
+    def _repeat_last_flight(self, session: Session, now: float) -> None:
+        """Answer a client that still repeats its last flight: it lacks ours (RFC 6347 §4.2.4)."""
         if self._role is not DtlsRole.SERVER:
-            self._transmit(rewritten)
-        elif rewritten:
-            self._last_flight = rewritten
-        elif now < self._last_flight_sent_at + _LAST_FLIGHT_INTERVAL:
+            return
+        if now < self._last_flight_sent_at + _LAST_FLIGHT_INTERVAL:
             return
         self._last_flight_sent_at = now
         self.statistics.flights_resent += 1
-        self._transmit(self._last_flight)
-
-    def _read_messages(self, limit: int, count: int | None = None) -> None:
-        """Take messages from OpenSSL: until there is none, or `count`."""
-        connection = self._connection
-        while connection is not None and (count is None or count > 0):
-            try:
-                message = connection.read(limit)
-            except HandshakeFailedError as error:
-                self._transmit(connection.drain())
-                self._fail(Failed(FailureReason.PROTOCOL, str(error)))
-                return
-            if message is Received.NOTHING:
-                return
-            if message is Received.CLOSE_NOTIFY:
-                self._say_goodbye()
-                self._end(DtlsState.CLOSED, Closed(by_peer=True))
-                return
-            assert isinstance(message, bytes)  # noqa: S101 - for mypy
-            count = None if count is None else count - 1
-            self.statistics.messages_received += 1
-            if len(self._events) < MAX_QUEUED:
-                self._events.append(DataReceived(message))
-            else:
-                self.statistics.messages_dropped += 1
+        self._transmit(
+            [session.renew(record) if epoch_of(record) else record for record in self._last_flight]
+        )
 
     def _say_goodbye(self) -> None:
-        if self._connection is not None:
-            self._connection.shutdown()
-            self._transmit(self._connection.drain())
+        if self._session is not None:
+            goodbye = bytes((_WARNING, _CLOSE_NOTIFY))
+            self._transmit([self._session.seal(ContentType.ALERT, goodbye)])
 
     def _fail(self, failure: Failed) -> None:
         self._end(DtlsState.FAILED, failure)
@@ -346,7 +351,7 @@ class DtlsEndpoint:
     def _end(self, state: DtlsState, event: Event) -> None:
         self._state = state
         self._handshake = None
-        self._connection = None
+        self._session = None
         self._max_payload = 0
         self._last_flight = ()
         self._early.clear()

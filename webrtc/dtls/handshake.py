@@ -125,7 +125,7 @@ class Handshake(abc.ABC):
         if self.connection is None or self.complete or self.failure:
             self._statistics.unexpected += len(passed)
             return
-        self.connection.feed(b"".join(passed))
+        self.connection.feed(passed)
         self._advance(now)
 
     def on_deadline(self, now: float) -> None:
@@ -382,7 +382,7 @@ class ServerHandshake(Handshake):
                 self._on_death(connection, str(error), now)
                 return
         else:
-            connection.feed(hello.record)
+            connection.feed([hello.record])
         self._advance(now)
 
     def _on_death(self, connection: DtlsConnection, detail: str, now: float) -> None:

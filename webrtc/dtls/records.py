@@ -15,6 +15,7 @@ HEADER_SIZE = 13
 FRAGMENT_HEADER_SIZE = 12
 MAX_RECORD_CONTENT = 16384 + 2048
 """RFC 6347 §4.1 by way of RFC 5246 §6.2.3; no more comes out of OpenSSL's reader."""
+VERSION_1_2 = 0xFEFD
 _DTLS_MAJOR = 0xFE
 _HANDSHAKE = 22
 _MAX_MESSAGE_SIZE = 65536
@@ -130,8 +131,8 @@ class RecordNumberer:
     """Gives records of epoch 0 numbers that were never used, whatever wrote them.
 
     A flight that is sent again would be a replay to whoever has received parts of it. Records in
-    the clear have no tag over their number, so they get a fresh one. Those of epoch 1 must keep
-    theirs: here `OpenSSL` alone can write new ones.
+    the clear have no tag over their number, so they get a fresh one. Those of epoch 1 keep theirs:
+    OpenSSL writes new ones in the handshake, and `Session` after it.
     """
 
     def __init__(self) -> None:

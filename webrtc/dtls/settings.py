@@ -57,6 +57,8 @@ class DtlsStatistics:
         malformed: datagrams with something in them that is no record or no handshake message.
         unexpected: records that the handshake had no use for: of a wrong role, epoch or moment.
         unauthentic_alerts: alerts in the clear, which anybody can send.
+        unauthentic: encrypted records without a valid tag.
+        replayed: encrypted records seen before, or too old to know.
         challenges: hellos that were asked for a cookie.
         attempts: handshakes begun: one, unless somebody interfered.
 
@@ -72,5 +74,7 @@ class DtlsStatistics:
     malformed: int = 0
     unexpected: int = 0
     unauthentic_alerts: int = 0
+    unauthentic: int = 0
+    replayed: int = 0
     challenges: int = 0
     attempts: int = 0

@@ -21,6 +21,7 @@ from webrtc.dtls import (
     SrtpProfile,
 )
 from webrtc.dtls.records import ContentType, HandshakeType
+from webrtc.dtls.session import SUITES
 
 GCM_128 = "SRTP_AEAD_AES_128_GCM"
 CM_32 = "SRTP_AES128_CM_SHA1_32"
@@ -72,6 +73,16 @@ def test_server_talks_with_s_client(kind: str, profile: SrtpProfile, tmp_path: P
         assert connected.srtp.profile is profile
         assert connected.peer_certificate == theirs.der
         assert max(map(len, peer.datagrams)) <= 400
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_carries_data(suite: str, tmp_path: Path) -> None:
+    theirs = peer_certificate("ecdsa" if "ECDSA" in suite else "rsa")
+    endpoint = DtlsEndpoint(certificate())
+    with openssl_server(theirs, tmp_path, GCM_128, 56, "-cipher", suite) as peer:
+        endpoint.start(time.monotonic(), DtlsRole.CLIENT, [theirs.fingerprint()])
+        connected = assert_talks(peer, endpoint, peer.run(endpoint, Connected))
+        assert connected.cipher == suite
 
 
 def test_client_brings_the_cookie_that_s_server_asks_for(tmp_path: Path) -> None:
