@@ -1,0 +1,33 @@
+"""What holds for every test: which of them may try twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FOREIGN = tuple(
+    HERE / folder
+    for folder in (
+        "interop",
+        "ice_client/browsers",
+        "ice_client/foreign",
+        "webrtc/browser",
+        "webrtc/browser_more",
+        "webrtc/foreign",
+    )
+)
+"""Tests that drive other people's programs: turnutils, browsers, aioice, libnice, pion, …
+
+Those have races of their own, which show when a machine is busy: a browser that does not come
+up, a port that two of them take. So these tests may fail once and try again, and the summary
+names each that did; what fails twice in a row fails. Tests of our own code alone never do.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests in `FOREIGN` try twice."""
+    for item in items:
+        if any(folder in item.path.parents for folder in FOREIGN):
+            item.add_marker(pytest.mark.flaky(reruns=1))
