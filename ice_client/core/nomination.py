@@ -29,7 +29,7 @@ class Nominator:
         self._context = context
         self._lists = lists
         self._selection = selection
-        self._nomination = 0
+        self._nominations = dict.fromkeys(context.component_keys, 0)
 
     def next_deadline(self, now: float, *, candidates_ended: bool) -> float | None:
         """Return when a component's best valid pair will have been waited with long enough."""
@@ -46,8 +46,8 @@ class Nominator:
     def _nominate(self, pair: CandidatePair) -> None:
         pair.is_nominating = True
         if self._selection.keeps_checking:
-            self._nomination += 1
-            pair.nomination = self._nomination
+            self._nominations[pair.component_key] += 1
+            pair.nomination = self._nominations[pair.component_key]
         # RFC 8445 §8.1.1: "enqueueing the pair that generated the check".
         self._lists.trigger(pair)
 
@@ -69,7 +69,7 @@ class Nominator:
                 return None
             if self._selection.is_disconnected(key, now):
                 return self._substitute([pair for pair in valid if pair is not selected], now)
-            if selected.nomination < self._nomination:
+            if selected.nomination < self._nominations[key]:
                 # What was nominated after it is gone, here; the peer would stay there.
                 return selected, selected.validated_at
             is_better = best.valid_priority > selected.valid_priority

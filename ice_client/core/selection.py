@@ -191,7 +191,7 @@ class Selection:
                     self._lists.trigger(pair)
 
     def _doom(self, pair: CandidatePair) -> None:
-        """Take a dead pair from the valid list, whose best it would be; a check may bring it back."""
+        """Take a dead pair, the best there is, from the valid list; a check may bring it back."""
         pair.invalidate()
         if self.client is not None:
             self.client.forget(pair)

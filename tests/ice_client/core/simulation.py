@@ -410,10 +410,15 @@ class Call:
         return all(peer.agent.state is AgentState.FAILED for peer in self.peers)
 
     def _restart_from_failure(self) -> None:
-        both = self.run_until(self._all_failed, 2 * CONSENT_LASTS + CHECK_LASTS)
+        def both_alike() -> bool:
+            # By renomination the controlling agent may find another pair after the peer gave up.
+            return self._all_failed() or (self.scenario.renomination and self.settled())
+
+        both = self.run_until(both_alike, 2 * CONSENT_LASTS + CHECK_LASTS)
         assert both, f"one has failed alone: {self.describe()}"
-        self.restart()
-        self.run_for(3 * self.scenario.signalling + self.scenario.gathering)
+        if self._all_failed():
+            self.restart()
+            self.run_for(3 * self.scenario.signalling + self.scenario.gathering)
         assert self.run_until(self.settled, CONNECT_WITHIN), f"not back: {self.describe()}"
         self.check_data_flows()
 

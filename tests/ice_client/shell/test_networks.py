@@ -147,6 +147,23 @@ async def test_link_local_addresses_connect(hosts: tuple[Host, Host]) -> None:
     await call(hosts, AgentOptions(interfaces=interfaces), play, echo)
 
 
+async def test_an_address_taken_in_mid_call_leads_to_another_pair(
+    hosts: tuple[Host, Host],
+) -> None:
+    async def play(side: Side, agent: Agent) -> None:
+        await ask_until_answered(agent, b"\x80 before")
+        # What both have seen to work is what may take the place.
+        while len(valid_hosts(agent)) < 2:
+            await trio.sleep(0.01)
+        gone = take_address_in_use(side, agent)
+        while (now := agent.selected_pair) is None or now.base.address.host == gone:
+            await trio.sleep(0.01)
+        await ask_until_answered(agent, b"\x80 after")
+        await hang_up(agent)
+
+    await call(hosts, RENOMINATING, play, echo)
+
+
 async def test_an_address_taken_in_mid_call_is_seen_at_once_and_a_restart_finds_another_pair(
     hosts: tuple[Host, Host],
 ) -> None:
@@ -167,6 +184,12 @@ async def test_an_address_taken_in_mid_call_is_seen_at_once_and_a_restart_finds_
         await hang_up(agent)
 
     await call(hosts, AgentOptions(interfaces=IPV4), play, echo)
+
+
+def valid_hosts(agent: Agent) -> set[str]:
+    """The own addresses that a check has come back to."""
+    pairs = (pair.checks for pair in agent.stats().pairs)
+    return {pair.local.address.host for pair in pairs if pair.is_valid}
 
 
 def take_address_in_use(side: Side, agent: Agent) -> str:
