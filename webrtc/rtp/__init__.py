@@ -15,6 +15,7 @@ from webrtc.rtp.errors import RtpDecodeError, RtpEncodeError, RtpError
 from webrtc.rtp.events import (
     FrameReceived,
     KeyFrameRequested,
+    LossReported,
     PacketReceived,
     RtpEvent,
     StreamEnded,
@@ -38,6 +39,7 @@ __all__ = [
     "FrameReceived",
     "HeaderExtensions",
     "KeyFrameRequested",
+    "LossReported",
     "PacketReceived",
     "ReceiveStatistics",
     "ReceiverConfig",

@@ -55,6 +55,20 @@ class TargetBitrateChanged:
 
 
 @attrs.frozen
+class LossReported:
+    """The peer reported on a stream of ours: encoders may want to reckon with loss.
+
+    Attributes:
+        ssrc: of the stream.
+        expected_loss: share of packets, smoothed, 0 to 1.
+
+    """
+
+    ssrc: int
+    expected_loss: float
+
+
+@attrs.frozen
 class StreamEnded:
     """The peer said goodbye for a stream."""
 
@@ -63,5 +77,10 @@ class StreamEnded:
 
 
 RtpEvent: TypeAlias = (
-    FrameReceived | PacketReceived | KeyFrameRequested | TargetBitrateChanged | StreamEnded
+    FrameReceived
+    | PacketReceived
+    | KeyFrameRequested
+    | TargetBitrateChanged
+    | LossReported
+    | StreamEnded
 )

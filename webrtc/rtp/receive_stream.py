@@ -141,13 +141,16 @@ class ReceiveStream:
         """Take a packet of any role but RTX. Runs per packet."""
         number = self.count(packet, now, is_retransmission=is_retransmission)
         codec = self._codecs.get(packet.payload_type)
+        # FEC is over header extensions too, of which RTX has others: what comes by it is not, to
+        # the bit, what was protected, and would recover rubbish.
+        fec = None if is_retransmission else self._fec
         if codec is not None and codec.role is CodecRole.RED:
-            self._receive_red(packet, number, now)
+            self._receive_red(packet, number, fec, now)
         else:
             self._insert(packet, number, now)
-            if self._fec is not None and packet.payload:
+            if fec is not None and packet.payload:
                 plain = self.extensions.without_transit(packet)
-                self._insert_recovered(self._fec.add_media(plain), now)
+                self._insert_recovered(fec.add_media(plain), now)
         self._watch_key_frames(now)
 
     def count(self, packet: RtpPacket, now: float, *, is_retransmission: bool = False) -> int:
@@ -161,7 +164,9 @@ class ReceiveStream:
             self.key_frames.want(now)
         return number
 
-    def _receive_red(self, packet: RtpPacket, number: int, now: float) -> None:
+    def _receive_red(
+        self, packet: RtpPacket, number: int, fec: FecDecoder | None, now: float
+    ) -> None:
         if not packet.payload:
             self._insert(packet, number, now)
             return
@@ -182,9 +187,9 @@ class ReceiveStream:
             self._receive_fec(primary.payload, now)
             return
         self._insert(plain, number, now)
-        if self._fec is not None:
+        if fec is not None:
             protected = self.extensions.without_transit(plain)
-            self._insert_recovered(self._fec.add_media(protected), now)
+            self._insert_recovered(fec.add_media(protected), now)
 
     def _insert_redundant(
         self, packet: RtpPacket, number: int, blocks: tuple[RedBlock, ...], now: float

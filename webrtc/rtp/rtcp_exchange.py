@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from webrtc.rtp.arrivals import ArrivalRecorder
 from webrtc.rtp.congestion import CongestionController, ReceiveSideEstimator
 from webrtc.rtp.demultiplexer import Demultiplexer
-from webrtc.rtp.events import KeyFrameRequested, RtpEvent, StreamEnded
+from webrtc.rtp.events import KeyFrameRequested, LossReported, RtpEvent, StreamEnded
 from webrtc.rtp.jitter import Synchroniser
 from webrtc.rtp.receive_stream import ReceiveStream
 from webrtc.rtp.receiver import Receiver
@@ -212,9 +212,9 @@ class RtcpExchange:
         match packet:
             case SenderReport():
                 self._receive_sender_report(packet, now)
-                self._receive_blocks(packet.reports, now, ntp_seconds)
+                self._receive_blocks(packet.reports, now, ntp_seconds, tell)
             case ReceiverReport():
-                self._receive_blocks(packet.reports, now, ntp_seconds)
+                self._receive_blocks(packet.reports, now, ntp_seconds, tell)
             case GenericNack():
                 stream = self._senders.get(packet.media_ssrc)
                 if stream is not None:
@@ -240,13 +240,18 @@ class RtcpExchange:
         self._synchroniser.receive_sender_report(report.ssrc, report.ntp_time, timestamp)
 
     def _receive_blocks(
-        self, blocks: tuple[ReportBlock, ...], now: float, ntp_seconds: float
+        self,
+        blocks: tuple[ReportBlock, ...],
+        now: float,
+        ntp_seconds: float,
+        tell: Callable[[RtpEvent], None],
     ) -> None:
         for block in blocks:
             stream = self._senders.get(block.ssrc)
             if stream is None:
                 continue  # an RTX stream's, or one that ended
             loss, packets = stream.receive_report(block, ntp_seconds)
+            tell(LossReported(block.ssrc, stream.expected_loss))
             if not self._has_transport_feedback and packets:
                 self._controller.receive_loss(loss, packets, now)
 

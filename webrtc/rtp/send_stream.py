@@ -9,6 +9,7 @@ import msgspec
 
 from webrtc.rtp.codec import Codec
 from webrtc.rtp.errors import RtpError
+from webrtc.rtp.fec_control import FecControl
 from webrtc.rtp.header_extensions import ExtensionMap, HeaderExtensions
 from webrtc.rtp.ntp import round_trip_time, to_ntp
 from webrtc.rtp.packet import RtpPacket
@@ -34,7 +35,7 @@ class SenderConfig:
         rid: of the simulcast layer.
         rtx_ssrc: of its retransmissions; None for none.
         rtx_payload_types: payload type to that of its retransmissions.
-        red_payload_type: put payloads into RED: for video, with FEC.
+        red_payload_type: put payloads into RED: for video, while there is FEC.
         ulpfec_payload_type: of FEC inside RED.
         max_payload_size: bytes.
 
@@ -105,22 +106,17 @@ class SendStream:
             randbelow: draws the random origins (RFC 3550 §5.1), as `secrets.randbelow` does.
 
         """
-        self.config = config
         self.extensions = extensions
-        self._codecs = {codec.payload_type: codec for codec in config.codecs}
-        self._packetisers = {
-            codec.payload_type: codec.format.packetiser(randbelow(1 << 15))
-            for codec in config.codecs
-            if codec.format is not None
-        }
-        self._clock_rate = config.codecs[0].clock_rate
-        self.is_video = any(codec.format and codec.format.is_video for codec in config.codecs)
+        self._randbelow = randbelow
+        self.configure(config)
         # Below half, so that SRTP's roll-over counter is not guessed wrong (RFC 3711 §3.3.1).
         self._sequence_number = randbelow(1 << 15)
         self._rtx_sequence_number = randbelow(1 << 15)
         self._timestamp_offset = randbelow(1 << 32)
         self._history = RetransmissionHistory()
         self._fec = FecEncoder() if config.ulpfec_payload_type is not None else None
+        self._fec_control = FecControl(repairs=self.has_rtx)
+        self._has_fixed_fec = False
         self._identify = True
         self._captured: tuple[int, float] | None = None
         self._fir_number: int | None = None
@@ -129,6 +125,17 @@ class SendStream:
         self._packets = self._octets = 0
         self._retransmitted = self._fec_packets = self._nacks = 0
         self._requests = self._frames = 0
+
+    def configure(self, config: SenderConfig) -> None:
+        """Follow negotiation; numbers, timestamps and what was counted go on."""
+        self.config = config
+        self._packetisers = {
+            codec.payload_type: codec.format.packetiser(self._randbelow(1 << 15))
+            for codec in config.codecs
+            if codec.format is not None
+        }
+        self._clock_rate = config.codecs[0].clock_rate
+        self.is_video = any(codec.format and codec.format.is_video for codec in config.codecs)
 
     @property
     def has_rtx(self) -> bool:
@@ -141,9 +148,23 @@ class SendStream:
         return self.has_rtx and bool(len(self._history))
 
     def set_fec_ratio(self, ratio: float) -> None:
-        """Choose how many FEC packets go with a media packet; 0 for none."""
+        """Choose how many FEC packets go with a media packet, whatever is lost; 0 for none."""
+        self._has_fixed_fec = True
+        self._set_fec_ratio(ratio)
+
+    def _set_fec_ratio(self, ratio: float) -> None:
         if self._fec is not None:
             self._fec.ratio = min(max(ratio, 0.0), MAX_FEC_RATIO)
+
+    @property
+    def fec_ratio(self) -> float:
+        """FEC packets that go with a media packet."""
+        return self._fec.ratio if self._fec is not None else 0.0
+
+    @property
+    def expected_loss(self) -> float:
+        """Share of packets that is lost, by the last reports, 0 to 1."""
+        return self._fec_control.loss
 
     def packets_of_frame(
         self,
@@ -223,7 +244,7 @@ class SendStream:
         packet = RtpPacket(
             payload_type, self._next_number(), timestamp, self.config.ssrc, payload, marker
         )
-        if red is None:
+        if red is None or (self._fec is not None and not self._fec.ratio):
             return [(packet, values)]
         wrapped = [(self._in_red(packet, payload_type, red), values)]
         if self._fec is not None:
@@ -315,6 +336,9 @@ class SendStream:
         )
         if measured is not None:
             self.round_trip_time = measured
+        ratio = self._fec_control.receive(block.fraction_lost / 256, self.round_trip_time)
+        if not self._has_fixed_fec:
+            self._set_fec_ratio(ratio)
         if before is None:
             return block.fraction_lost / 256, 0
         packets = forward_distance(

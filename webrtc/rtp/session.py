@@ -157,14 +157,18 @@ class RtpSession:
                 self._synchroniser.remove(stream.ssrc)
 
     def add_sender(self, config: SenderConfig) -> None:
-        """Send a stream.
+        """Send a stream, or go on with the one of this SSRC as was negotiated now.
 
         Raises:
-            RtpError: there are too many, or one has this SSRC.
+            RtpError: there are too many.
 
         """
-        if config.ssrc in self._senders or len(self._senders) >= MAX_STREAMS:
-            raise RtpError(f"no sender {config.ssrc:#x}: taken, or more than {MAX_STREAMS}")
+        old = self._senders.get(config.ssrc)
+        if old is not None:
+            old.configure(config)
+            return
+        if len(self._senders) >= MAX_STREAMS:
+            raise RtpError(f"no sender {config.ssrc:#x}: more than {MAX_STREAMS}")
         self._senders[config.ssrc] = SendStream(config, self.config.extensions, self._randbelow)
 
     def remove_sender(self, ssrc: int) -> None:
@@ -239,8 +243,15 @@ class RtpSession:
         self._path.add(stream, packets, now)
 
     def set_fec_ratio(self, ssrc: int, ratio: float) -> None:
-        """Choose how many FEC packets go with each of a stream's; raises RtpError."""
+        """Choose how many FEC packets go with each of a stream's, whatever is lost.
+
+        Else the peer's reports decide (`webrtc.rtp.fec_control`). Raises RtpError.
+        """
         self._sender(ssrc).set_fec_ratio(ratio)
+
+    def fec_ratio(self, ssrc: int) -> float:
+        """Return how many FEC packets go with each of a stream's; raises RtpError."""
+        return self._sender(ssrc).fec_ratio
 
     def _sender(self, ssrc: int) -> SendStream:
         stream = self._senders.get(ssrc)

@@ -150,6 +150,7 @@ class FecEncoder:
         self._max_group = min(max_group, LONG_MASK_BITS)
         self._group: list[RtpPacket] = []
         self._ready: list[FecPacket] = []
+        self._owed = 0.0
 
     def add(self, packet: RtpPacket) -> list[FecPacket]:
         """Take a media packet; return what to send after it.
@@ -159,14 +160,19 @@ class FecEncoder:
         """
         if self.ratio <= 0:
             self._group.clear()
+            self._owed = 0.0
             return []
         group = self._group
         if group and (packet.sequence_number - group[0].sequence_number) & 0xFFFF >= LONG_MASK_BITS:
             group.clear()
         group.append(packet)
-        count = round(len(group) * self.ratio)
-        if len(group) >= self._max_group or (packet.marker and count):
+        # What rounding gave this group too much the next ones go without: small frames have a
+        # packet or two, and would cost twice what was asked for.
+        self._owed += self.ratio
+        count = min(round(self._owed), len(group))
+        if len(group) >= self._max_group or (packet.marker and count > 0):
             count = max(count, 1)
+            self._owed -= count
             base = group[0].sequence_number
             self._ready += [protect(group[start::count], base) for start in range(count)]
             group.clear()

@@ -134,7 +134,8 @@ class Camera:
         self._next_at += 1 / self.rate
         if session.pacer_delay > 0.3:
             return  # as encoders do: what waits so long already is better not added to
-        bitrate = self.bitrate_bps if self.bitrate_bps is not None else session.target_bps
+        protected = session.target_bps / (1 + session.fec_ratio(self.ssrc))
+        bitrate = self.bitrate_bps if self.bitrate_bps is not None else protected
         size = int(bitrate / self.rate / 8)
         is_key, self._wants_key = self._wants_key, False
         self.key_frames += is_key
