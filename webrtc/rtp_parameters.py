@@ -10,6 +10,8 @@ from webrtc.rtp import Codec, CodecRole, ExtensionMap, ReceiverConfig, SenderCon
 from webrtc.sdp import Codec as SdpCodec
 from webrtc.sdp import ExtMap, ReceiveParameters, SendParameters, Sources
 
+_WITH_PICTURE_IDS = frozenset({"vp8", "vp9"})
+
 
 def rtp_codec(codec: SdpCodec) -> Codec:
     """Return a negotiated codec as RTP knows it."""
@@ -46,6 +48,7 @@ def sender_config(parameters: SendParameters, sources: Sources) -> SenderConfig:
     """Return how to send one stream; the codecs that carry media, the preferred one first."""
     codecs = [rtp_codec(codec) for codec in parameters.codecs]
     media = tuple(codec for codec in codecs if codec.role is CodecRole.MEDIA)
+    fec = _fec_payload_types(parameters, codecs)
     rtx = {
         codec.apt: codec.payload_type
         for codec in codecs
@@ -57,7 +60,24 @@ def sender_config(parameters: SendParameters, sources: Sources) -> SenderConfig:
         codecs=media,
         rtx_ssrc=sources.rtx_ssrc if rtx else None,
         rtx_payload_types=rtx,
+        red_payload_type=fec[0] if fec is not None else None,
+        ulpfec_payload_type=fec[1] if fec is not None else None,
     )
+
+
+def _fec_payload_types(
+    parameters: SendParameters, codecs: Iterable[Codec]
+) -> tuple[int, int] | None:
+    """Return those of RED and ULPFEC, if FEC is of use."""
+    roles = {codec.role: codec.payload_type for codec in codecs}
+    encoded = send_codec(parameters)
+    # FEC packets take sequence numbers of the media's. A decoder of the other codecs cannot tell
+    # a lost one from a hole in a frame, and would wait for it: libwebrtc sends none there either.
+    if encoded is None or encoded.key not in _WITH_PICTURE_IDS:
+        return None
+    if CodecRole.RED not in roles or CodecRole.ULPFEC not in roles:
+        return None
+    return roles[CodecRole.RED], roles[CodecRole.ULPFEC]
 
 
 def receiver_config(

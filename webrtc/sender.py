@@ -58,6 +58,7 @@ class RtpSender:
         self._codec: Codec | None = None
         self._encoder: VideoEncoder | AudioEncoder | None = None
         self._bit_rate: int | None = None
+        self._expected_loss = 0.0
         self._scope = trio.CancelScope()
         self._changed = trio.Event()
         self._is_added = False
@@ -211,6 +212,19 @@ class RtpSender:
         if self._encoder is not None:
             self._encoder.set_bit_rate(self._bit_rate)
 
+    def set_expected_loss(self, fraction: float) -> None:
+        """Have an audio encoder reckon with this share of lost packets (in-band FEC)."""
+        self._expected_loss = fraction
+        if self._encoder is not None and self.kind is MediaKind.AUDIO:
+            self._encoder.set_expected_loss(fraction)  # type: ignore[union-attr]
+
+    @property
+    def fec_ratio(self) -> float:
+        """FEC packets that go with each packet."""
+        if self._transport is None or not self._is_added:
+            return 0.0
+        return self._transport.rtp.fec_ratio(self.sources.ssrc)
+
     def statistics(self) -> SendStatistics | None:
         """Return what was counted; None before anything could be sent."""
         if self._transport is None:
@@ -300,6 +314,7 @@ class RtpSender:
         self, first: AudioFrame, frames: AsyncIterator[Frame], codec: Codec
     ) -> None:
         encoder = self._encoder = audio_encoder(codec.name)
+        encoder.set_expected_loss(self._expected_loss)
         async with audio_encoder_worker(encoder) as worker, trio.open_nursery() as nursery:
             nursery.start_soon(self._feed_audio, first, frames, worker)
             async for frame in worker:

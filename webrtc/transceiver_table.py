@@ -12,6 +12,7 @@ from webrtc.receiver import Queue
 from webrtc.rtp import (
     FrameReceived,
     KeyFrameRequested,
+    LossReported,
     PacketReceived,
     RtpEvent,
     TargetBitrateChanged,
@@ -176,6 +177,11 @@ class TransceiverTable:
                         shell.sender.request_key_frame()
             case TargetBitrateChanged():
                 self.share(transport)
+            case LossReported(ssrc, loss):
+                for shell in self._shells.values():
+                    if shell.sender.sources.ssrc == ssrc:
+                        shell.sender.set_expected_loss(loss)
+                self.share(transport)
 
     def _of(self, mid: str) -> RtpTransceiver | None:
         return next((shell for core, shell in self._shells.items() if core.mid == mid), None)
@@ -191,7 +197,9 @@ class TransceiverTable:
         if video:
             rest = transport.rtp.target_bps - AUDIO_BPS * (len(senders) - len(video))
             for sender in video:
-                sender.set_bit_rate(max(round(rest / len(video)), MIN_VIDEO_BPS))
+                # What protects the pictures is paid for by them.
+                rate = rest / len(video) / (1 + sender.fec_ratio)
+                sender.set_bit_rate(max(round(rate), MIN_VIDEO_BPS))
 
     def look(self) -> None:
         """Let senders see whether they can begin: a transport's state changed."""
