@@ -331,7 +331,10 @@ class Generation:
         """Whether a request is of another session of the peer's, or another generation of this one.
 
         Nothing can come of it, as we do not know that one's password. Not where there is a pair:
-        peers may check the consent to an old path with what is new.
+        peers may check the consent to an old path with what is new. Nor before we know the peer's
+        credentials, when RFC 8445 §7.3 has every request answered. Later, too, its words call our
+        half of the name enough; but a peer that has told us its own (§7.2.2 has it in each name)
+        and goes by it is never meant by this, and one that does not is not helped by an answer.
         """
         remote = self.remote_credentials
         return (

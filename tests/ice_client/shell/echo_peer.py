@@ -1,4 +1,4 @@
-"""A foreign agent in a process of its own that connects to ours and says back what it is told.
+"""A foreign agent in a process of its own that connects to ours.
 
 It prints its credentials and candidates as a line of JSON, and reads ours as one.
 """
@@ -14,10 +14,8 @@ import attrs
 import trio
 
 from ice_client import Agent, Credentials, format_candidate
-from tests.ice_client.shell.calls import TIMEOUT, ask_until_answered
+from tests.ice_client.shell.calls import TIMEOUT
 from tests.interop.tools import REPOSITORY
-
-MESSAGES = 20
 
 
 @attrs.define
@@ -27,24 +25,11 @@ class EchoPeer:
     process: trio.Process
     lines: trio.MemoryReceiveChannel[str]
 
-    async def talk(self, agent: Agent, *, lite: bool = False) -> None:
-        """Connect, have every message said back, and end it."""
-        with trio.fail_after(TIMEOUT):
-            await self.meet(agent, lite=lite)
-            await agent.connected()
-            await ask_until_answered(agent, b"\x80 are you there")
-            for number in range(MESSAGES):
-                await agent.send(b"\x80 %d" % number)
-                while (answer := await agent.receive()) == b"\x80 are you there":
-                    pass  # the question was asked again before the answer came
-                assert answer == b"\x80 %d" % number
-            await agent.send(b"\x80 over")
-
-    async def meet(self, agent: Agent, *, lite: bool = False) -> None:
+    async def meet(self, agent: Agent) -> None:
         """Exchange credentials and candidates."""
         theirs = json.loads(await self.lines.receive())
         credentials = Credentials(theirs["username_fragment"], theirs["password"])
-        agent.set_remote_credentials(credentials, lite=lite)
+        agent.set_remote_credentials(credentials)
         for candidate in theirs["candidates"]:
             await agent.add_remote_candidate(f"candidate:{candidate}")
         await agent.add_remote_candidate(None)
