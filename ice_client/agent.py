@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import attrs
 import trio
@@ -104,8 +104,7 @@ class Agent:
         self._gatherer = Gatherer(self._session, options, components, mdns)
         self._nursery = nursery
         self._mdns = mdns
-        self._mdns_asked = trio.Event()
-        self._mdns_ready = trio.Event()
+        self._mdns_ready: trio.Event | None = None
         self._interfaces = options.interfaces
         self._resolving = 0
         self._remote_ended = False
@@ -334,37 +333,52 @@ class Agent:
         """
         return await self._session.receive_many(component, stream)
 
+    def hand_to(
+        self, take: Callable[[list[bytes]], None], component: int = 1, stream: int = 0
+    ) -> None:
+        """Have a function take the peer's packets from now on, in place of `receive`.
+
+        It is called with all that came together, by the agent's own task, and must not raise.
+        """
+        self._session.hand_to(take, component, stream)
+
+    def watch(self, tell: Callable[[AgentState], None]) -> None:
+        """Have a function told the state at once, in place of `states`.
+
+        It is called now, and whenever anything has happened, be the state another one or not; by
+        the agent's own tasks or whoever calls the agent. It must not raise.
+        """
+        self._session.watch(tell)
+
     def _check_open(self) -> None:
         if self._session.is_closed:
             raise AgentClosedError("the agent is closed")
 
     # Tasks
 
-    async def run(self) -> None:
-        """Gather and keep time until cancelled; `open_ice_agent` runs it."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._session.keep_time)
-            nursery.start_soon(self._gatherer.run)
-            if self._mdns is None:
-                nursery.start_soon(self._speak_mdns)
+    def start(self) -> None:
+        """Gather and keep time from now on; `open_ice_agent` calls it."""
+        self._nursery.start_soon(self._session.keep_time)
+        self._nursery.start_soon(self._gatherer.run)
 
     async def _get_mdns(self) -> Mdns | None:
         if self._mdns is None:
-            self._mdns_asked.set()
+            if self._mdns_ready is None:
+                # Most agents never ask.
+                self._mdns_ready = trio.Event()
+                self._nursery.start_soon(self._speak_mdns, self._mdns_ready)
             await self._mdns_ready.wait()
         return self._mdns
 
-    async def _speak_mdns(self) -> None:
-        """Open mDNS when it is first asked for: most agents never do."""
-        await self._mdns_asked.wait()
+    async def _speak_mdns(self, ready: trio.Event) -> None:
         try:
             async with open_mdns(await local_addresses(self._interfaces)) as self._mdns:
-                self._mdns_ready.set()
+                ready.set()
                 await trio.sleep_forever()
         except IceError as error:
             _log.debug("no mDNS: %s", error)
         finally:
-            self._mdns_ready.set()
+            ready.set()
 
     def close(self) -> None:
         """End it; leaving `open_ice_agent`'s block does."""
@@ -404,14 +418,16 @@ async def open_ice_agent(
         secrets.token_bytes,
         options.settings,
     )
-    async with contextlib.AsyncExitStack() as stack:
-        if mdns is None and options.mdns:
-            addresses = await local_addresses(options.interfaces)
-            mdns = await stack.enter_async_context(open_mdns(addresses))
+    own: contextlib.AbstractAsyncContextManager[Mdns | None]
+    if mdns is None and options.mdns:
+        own = open_mdns(await local_addresses(options.interfaces))
+    else:
+        own = contextlib.nullcontext(mdns)
+    async with own as mdns:
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             agent = Agent(core, options, nursery, mdns)
-            nursery.start_soon(agent.run)
+            agent.start()
             try:
                 yield agent
             except BaseException as error:

@@ -15,13 +15,15 @@ MEMORY = 256
 
 
 class Subscription(Generic[T]):
-    """An async iterator over what is published from its making on; ends when the source closes."""
+    """An async iterator over what is published from its making on; ends when the source closes.
+
+    Made by `Broadcast.subscribe`.
+    """
 
     def __init__(self, source: Broadcast[T]) -> None:
         self._source = source
         self._items: deque[T] = deque(maxlen=MEMORY)
         self._news = trio.Event()
-        source.readers.add(self)
 
     def put(self, item: T) -> None:
         """Take an item; `Broadcast` calls it."""
@@ -34,7 +36,7 @@ class Subscription(Generic[T]):
 
     def close(self) -> None:
         """Take no more items."""
-        self._source.readers.discard(self)
+        self._source.forget(self)
 
     def __aiter__(self) -> Subscription[T]:
         return self
@@ -55,18 +57,34 @@ class Broadcast(Generic[T]):
     """A source of items.
 
     Attributes:
-        readers: who gets them; one that nobody has any more is forgotten.
         is_closed: no more come.
 
     """
 
+    __slots__ = ("_readers", "is_closed")
+
     def __init__(self) -> None:
-        self.readers: weakref.WeakSet[Subscription[T]] = weakref.WeakSet()
+        # Most sources have no reader, and a set for each would be most of an idle connection.
+        self._readers: tuple[weakref.ref[Subscription[T]], ...] = ()
         self.is_closed = False
+
+    @property
+    def readers(self) -> list[Subscription[T]]:
+        """Who gets the items; one that nobody has any more is forgotten."""
+        return [reader for each in self._readers if (reader := each()) is not None]
 
     def subscribe(self) -> Subscription[T]:
         """Return an iterator over the items from now on."""
-        return Subscription(self)
+        reader = Subscription(self)
+        self._keep([*self.readers, reader])
+        return reader
+
+    def forget(self, reader: Subscription[T]) -> None:
+        """Give a reader nothing any more."""
+        self._keep([each for each in self.readers if each is not reader])
+
+    def _keep(self, readers: list[Subscription[T]]) -> None:
+        self._readers = tuple(weakref.ref(each) for each in readers)
 
     def publish(self, item: T) -> None:
         """Give an item to every reader."""
@@ -76,5 +94,5 @@ class Broadcast(Generic[T]):
     def close(self) -> None:
         """End every iterator once it has given what it has."""
         self.is_closed = True
-        for reader in list(self.readers):
+        for reader in self.readers:
             reader.wake()

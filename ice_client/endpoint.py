@@ -9,7 +9,6 @@ import abc
 import contextlib
 import errno
 import socket
-from collections import deque
 from collections.abc import Iterator
 
 import attrs
@@ -74,6 +73,15 @@ class Endpoint(abc.ABC):
 
         """
 
+    async def receive_many(self) -> list[Received]:
+        """Return the next packets, at least one, each with its sender; see `receive_from`."""
+        return [await self.receive_from()]
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has anything to do in `serve`."""
+        return type(self).serve is not Endpoint.serve
+
     async def serve(self) -> None:
         """Do what runs beside sending and receiving, until cancelled."""
         await trio.sleep_forever()
@@ -85,16 +93,21 @@ class Endpoint(abc.ABC):
 class UdpEndpoint(Endpoint):
     """A bound UDP socket. Made by `udp_endpoint`."""
 
-    def __init__(self, sock: trio.socket.SocketType, bound: socket.socket) -> None:
+    def __init__(self, bound: socket.socket) -> None:
         self.base = Base(Address.from_sockaddr(bound.getsockname()))
-        self._sock = sock
         self._bound = bound
-        self._arrived: deque[Received] = deque()
+        self._arrived: list[Received] = []
+        # Nearly all packets come from where the one before came from, and go where it went.
+        self._last_source: tuple[object, Address] | None = None
+        self._last_remote: tuple[Address, tuple[str, int] | tuple[str, int, int, int]] | None = None
 
     def send_now(self, data: bytes, remote: Address) -> bool:
         """See `Endpoint`. Runs per packet."""
+        last = self._last_remote
+        if last is None or last[0] is not remote:
+            last = self._last_remote = remote, self._scoped(remote).sockaddr
         try:
-            self._bound.sendto(data, self._scoped(remote).sockaddr)
+            self._bound.sendto(data, last[1])
         except OSError as error:
             return error.errno not in _UNREACHABLE
         return True
@@ -116,26 +129,40 @@ class UdpEndpoint(Endpoint):
                 return
 
     async def receive_from(self) -> Received:
-        """See `Endpoint`. Runs per packet; one that is here already costs no switch of tasks."""
-        while not self._arrived:
-            # An ICMP error that some kernels report here names no address.
-            with contextlib.suppress(OSError):
-                self._keep(*await self._sock.recvfrom(_LARGEST_DATAGRAM))
-                for _ in range(BATCH - 1):
-                    self._keep(*self._bound.recvfrom(_LARGEST_DATAGRAM))
-        return self._arrived.popleft()
+        """See `Endpoint`. One that is here already costs no switch of tasks."""
+        if not self._arrived:
+            self._arrived = await self.receive_many()
+        return self._arrived.pop(0)
 
-    def _keep(self, data: bytes, sockaddr: tuple[str, int]) -> None:
-        source = Address.from_sockaddr(sockaddr)
-        if source.scope:
-            # A candidate's address has no zone, which would mean nothing to the other host;
-            # so a source has none either, or the two would not be equal.
-            source = attrs.evolve(source, scope=0)
-        self._arrived.append((data, source))
+    async def receive_many(self) -> list[Received]:
+        """See `Endpoint`. Runs per packet."""
+        while True:
+            # Cancelled already, perhaps, and the socket closed.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await trio.lowlevel.wait_readable(self._bound)
+            packets: list[Received] = []
+            receive, append = self._bound.recvfrom, packets.append
+            # Or an ICMP error, which names no address.
+            with contextlib.suppress(OSError):
+                for _ in range(BATCH):
+                    data, sockaddr = receive(_LARGEST_DATAGRAM)
+                    last = self._last_source
+                    if last is None or last[0] != sockaddr:
+                        last = self._last_source = sockaddr, _source(sockaddr)
+                    append((data, last[1]))
+            if packets:
+                return packets
 
     def _scoped(self, remote: Address) -> Address:
         scope = self.base.address.scope
         return attrs.evolve(remote, scope=scope) if scope else remote
+
+
+def _source(sockaddr: tuple[str, int]) -> Address:
+    # A candidate's address has no zone, which would mean nothing to the other host; so a source
+    # has none either, or the two would not be equal.
+    source = Address.from_sockaddr(sockaddr)
+    return attrs.evolve(source, scope=0) if source.scope else source
 
 
 def bound_socket(kind: socket.SocketKind, local: Address, *, shared: bool = False) -> socket.socket:
@@ -175,8 +202,11 @@ def udp_endpoint(local: Address) -> Iterator[UdpEndpoint]:
 
     """
     bound = bound_socket(socket.SOCK_DGRAM, local)
-    with trio.socket.from_stdlib_socket(bound) as sock:
-        yield UdpEndpoint(sock, bound)
+    try:
+        yield UdpEndpoint(bound)
+    finally:
+        trio.lowlevel.notify_closing(bound)
+        bound.close()
 
 
 def source_towards(remote: Address) -> Address | None:

@@ -103,7 +103,7 @@ class Gatherer:
         self._mdns = mdns
         self._pending = Pending(self._all_gathered)
         self._relays = RelayGatherer(self)
-        self._addresses: dict[Address, trio.CancelScope] = {}
+        self._addresses: dict[Address, list[trio.CancelScope]] = {}
         self._preferences: dict[Address, int] = {}
         self._names: dict[Address, str] = {}
         self._live: list[tuple[int, Candidate]] = []
@@ -183,7 +183,7 @@ class Gatherer:
             ticket.close()
 
     async def _use(self, address: Address) -> None:
-        scope = self._addresses[address] = trio.CancelScope()
+        scopes = self._addresses[address] = []
         if self._nursery is None or self.options.policy is Policy.RELAY:
             return
         if self.options.mdns and self._mdns is not None:
@@ -191,33 +191,20 @@ class Gatherer:
             with contextlib.suppress(IceError):  # too many names: the address is not told then
                 await self._mdns.publish(name, address)
                 self._names[address] = name
-        sockets = [
-            (transport, component, self._pending.open())
-            for component in self._components
-            for transport in (Transport.UDP, *self.options.tcp_types)
-        ]
-        self._nursery.start_soon(self._hold, address, scope, sockets)
-
-    async def _hold(
-        self,
-        address: Address,
-        scope: trio.CancelScope,
-        sockets: list[tuple[Transport, Component, Ticket]],
-    ) -> None:
-        """Keep an address's sockets until it is gone."""
-        with scope:
-            async with trio.open_nursery() as nursery:
-                for transport, component, ticket in sockets:
-                    host = self._tcp_host if transport.is_tcp else self._udp_host
-                    nursery.start_soon(host, transport, address, component, ticket)
-                await trio.sleep_forever()
+        for component in self._components:
+            for transport in (Transport.UDP, *self.options.tcp_types):
+                scopes.append(scope := trio.CancelScope())
+                ticket = self._pending.open()
+                host = self._tcp_host if transport.is_tcp else self._udp_host
+                self._nursery.start_soon(host, transport, address, component, ticket, scope)
 
     async def _network_changed(self, *, restarted: bool = False) -> None:
         addresses = await local_addresses(self.options.interfaces)
         there = {each.address for each in addresses}
         for address in [each for each in self._addresses if each not in there]:
             _log.debug("%s is gone", address.host)
-            self._addresses.pop(address).cancel()
+            for scope in self._addresses.pop(address):
+                scope.cancel()
             del self._preferences[address]
             name = self._names.pop(address, None)
             if name is not None and self._mdns is not None:
@@ -240,27 +227,42 @@ class Gatherer:
     # Host and server-reflexive candidates
 
     async def _udp_host(
-        self, transport: Transport, address: Address, component: Component, ticket: Ticket
+        self,
+        transport: Transport,
+        address: Address,
+        component: Component,
+        ticket: Ticket,
+        scope: trio.CancelScope,
     ) -> None:
-        with ticket, self._bound(transport, address, component) as endpoint:
+        """Keep an address's UDP socket until it is gone, and gather from it."""
+        with scope, ticket, self._bound(transport, address, component) as endpoint:
             if endpoint is None:
                 return
             if self.options.policy is Policy.ALL:
                 self._tell_host(endpoint.base, address, component)
-            async with trio.open_nursery() as nursery:
-                for uri in self._stun_uris():
-                    other = self._pending.open()
-                    nursery.start_soon(self._server_reflexive, endpoint, uri, component, other)
-                ticket.close()
-                await trio.sleep_forever()
+            if uris := self._stun_uris():
+                async with trio.open_nursery() as nursery:
+                    for uri in uris:
+                        other = self._pending.open()
+                        nursery.start_soon(self._server_reflexive, endpoint, uri, component, other)
+                    ticket.close()
+                    await trio.sleep_forever()
+            ticket.close()
+            await trio.sleep_forever()
 
     async def _tcp_host(
-        self, transport: Transport, address: Address, component: Component, ticket: Ticket
+        self,
+        transport: Transport,
+        address: Address,
+        component: Component,
+        ticket: Ticket,
+        scope: trio.CancelScope,
     ) -> None:
+        """Keep an address's socket of a TCP type until it is gone."""
         if self.options.policy is not Policy.ALL:
             ticket.close()
             return
-        with ticket, self._bound(transport, address, component) as endpoint:
+        with scope, ticket, self._bound(transport, address, component) as endpoint:
             if endpoint is None:
                 return
             self._tell_host(endpoint.base, address, component)
@@ -272,18 +274,21 @@ class Gatherer:
         self, transport: Transport, address: Address, component: Component
     ) -> Iterator[Endpoint | None]:
         """Make an endpoint and attach it for the length of the block; None if that can't be."""
-        with contextlib.ExitStack() as stack:
-            try:
-                endpoint: Endpoint = stack.enter_context(
-                    tcp_endpoint(transport, address) if transport.is_tcp else udp_endpoint(address)
-                )
-            except OSError as error:  # the address is gone already, or not usable yet
-                _log.debug("%s can't be bound: %s", address.host, error)
-                yield None
-                return
+        opened: contextlib.AbstractContextManager[Endpoint] = (
+            tcp_endpoint(transport, address) if transport.is_tcp else udp_endpoint(address)
+        )
+        try:
+            endpoint = opened.__enter__()
+        except OSError as error:  # the address is gone already, or not usable yet
+            _log.debug("%s can't be bound: %s", address.host, error)
+            yield None
+            return
+        try:
             self.attach(endpoint, component)
-            stack.callback(self.detach, endpoint.base)
             yield endpoint
+        finally:
+            self.detach(endpoint.base)
+            opened.__exit__(None, None, None)
 
     def _stun_uris(self) -> list[StunUri]:
         uris = [uri for server in self.options.servers for uri in server.uris]

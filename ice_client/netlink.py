@@ -74,7 +74,7 @@ class NetworkChanges:
     Made by `watch_network`. Changes between two items are one item: nothing is queued.
     """
 
-    def __init__(self, sock: trio.socket.SocketType | None) -> None:
+    def __init__(self, sock: socket.socket | None) -> None:
         self._sock = sock
 
     def __aiter__(self) -> NetworkChanges:
@@ -93,8 +93,11 @@ class NetworkChanges:
         if self._sock is None:  # no routing socket on this system: nothing is ever heard
             await trio.sleep_forever()
             return
+        await trio.lowlevel.wait_readable(self._sock)
         try:
-            await self._sock.recv(_RECEIVE_SIZE)
+            self._sock.recv(_RECEIVE_SIZE)
+        except BlockingIOError:
+            pass
         except OSError as error:
             # The kernel had more to say than the buffer holds and dropped it: that is news too.
             if error.errno != errno.ENOBUFS:
@@ -107,22 +110,31 @@ async def watch_network() -> AsyncIterator[NetworkChanges]:
 
     Where there is no routing socket (another system than Linux, a sandbox), none is ever told.
     """
-    with contextlib.ExitStack() as stack:
-        sock: trio.socket.SocketType | None = None
-        if hasattr(socket, "AF_NETLINK"):
-            with contextlib.suppress(OSError):
-                sock = stack.enter_context(_routing_socket(_GROUPS))
+    sock: socket.socket | None = None
+    if hasattr(socket, "AF_NETLINK"):
+        with contextlib.suppress(OSError):
+            sock = _bound_socket(_GROUPS)
+    try:
         yield NetworkChanges(sock)
+    finally:
+        if sock is not None:
+            trio.lowlevel.notify_closing(sock)
+            sock.close()
 
 
 def _routing_socket(groups: int) -> trio.socket.SocketType:
+    # Bound before trio has it: trio resolves the addresses of the families that it knows.
+    return trio.socket.from_stdlib_socket(_bound_socket(groups))
+
+
+def _bound_socket(groups: int) -> socket.socket:
     sock = socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
     )
     try:
-        # Bound before trio has it: trio resolves the addresses of the families that it knows.
+        sock.setblocking(False)
         sock.bind((0, groups))
     except OSError:
         sock.close()
         raise
-    return trio.socket.from_stdlib_socket(sock)
+    return sock

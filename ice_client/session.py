@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -18,6 +18,7 @@ from ice_client.broadcast import Broadcast
 from ice_client.core import AgentState, Base, Candidate, Event, IceAgent, Transmit
 from ice_client.endpoint import Endpoint
 from ice_client.errors import AgentClosedError, ConnectError, IceError, NotConnectedError
+from ice_client.timer import Timer
 from stun import Address
 from stun.demultiplex import PacketKind, packet_kind
 
@@ -26,6 +27,7 @@ RECEIVE_QUEUE = 1024
 MAX_TRAFFIC_ROWS = 256
 """Pairs whose traffic is counted: more than a core has at a time, less than without an end."""
 
+_MAX_STUN_FIRST_BYTE = 3
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +47,18 @@ class _Attached:
     component: tuple[int, int]
     scope: trio.CancelScope
     ended: trio.Event = attrs.field(factory=trio.Event)
+    valid_source: Address | None = None
+    traffic: Traffic | None = None
+    """That of `valid_source`, which the last packet came from. None once the core has changed."""
+
+
+@attrs.frozen(slots=True, eq=False)
+class _Way:
+    """Where the packets of a component go, as long as nothing changes in the core."""
+
+    endpoint: Endpoint
+    destination: Address
+    traffic: Traffic
 
 
 def _permit(attached: _Attached, candidate: Candidate, stream: int) -> None:
@@ -55,27 +69,36 @@ def _permit(attached: _Attached, candidate: Candidate, stream: int) -> None:
 
 
 class _Inbox:
-    """One component's packets, for `receive`."""
+    """One component's packets, for `receive` or for a function that takes them."""
+
+    __slots__ = ("_readers", "dropped", "packets", "take")
 
     def __init__(self) -> None:
-        self.packets: deque[bytes] = deque()
+        self.packets: list[bytes] = []
         self.dropped = 0
-        self._news = trio.Event()
+        self.take: Callable[[list[bytes]], None] | None = None
+        self._readers = trio.lowlevel.ParkingLot()
 
     def put(self, data: bytes) -> None:
         if len(self.packets) >= RECEIVE_QUEUE:
             self.dropped += 1
             return
         self.packets.append(data)
-        self._news.set()
+
+    def hand_on(self) -> None:
+        """Tell of what was put in; once for all that came together."""
+        if self.take is not None:
+            if packets := self.packets:
+                self.packets = []
+                self.take(packets)
+        elif self.packets:
+            self.wake()
 
     def wake(self) -> None:
-        self._news.set()
+        self._readers.unpark_all()
 
     async def wait(self) -> None:
-        if self._news.is_set():
-            self._news = trio.Event()
-        await self._news.wait()
+        await self._readers.park()
 
 
 class Session:
@@ -104,10 +127,10 @@ class Session:
         self._attached: dict[Base, _Attached] = {}
         self._inboxes = {component: _Inbox() for component in components}
         self._traffic: dict[tuple[Base, Address], Traffic] = {}
-        self._changed = trio.Event()
-        self._timer_moved = trio.Event()
-        self._deadline = math.inf
-        self._wakes_at = math.inf
+        self._ways: dict[tuple[int, int], _Way] = {}
+        self._changed = trio.lowlevel.ParkingLot()
+        self._timer = Timer()
+        self._watch: Callable[[AgentState], None] | None = None
 
     # Endpoints
 
@@ -145,26 +168,38 @@ class Session:
 
     async def _run(self, attached: _Attached) -> None:
         with attached.scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(attached.endpoint.serve)
-                await self._receive(attached.endpoint, self._inboxes[attached.component])
-                nursery.cancel_scope.cancel()
+            if attached.endpoint.serves:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(attached.endpoint.serve)
+                    await self._receive(attached)
+                    nursery.cancel_scope.cancel()
+            else:
+                await self._receive(attached)
         # Ended by itself: its allocation is gone, for one. Pairs of it are of no use.
         if self._attached.get(attached.endpoint.base) is attached:
             self.detach(attached.endpoint.base)
 
-    async def _receive(self, endpoint: Endpoint, inbox: _Inbox) -> None:
-        base = endpoint.base
+    async def _receive(self, attached: _Attached) -> None:
+        endpoint, inbox = attached.endpoint, self._inboxes[attached.component]
         while True:
             try:
-                data, source = await endpoint.receive_from()
+                packets = await endpoint.receive_many()
             except IceError as error:
-                _log.debug("%s ended: %s", base, error)
+                _log.debug("%s ended: %s", endpoint.base, error)
                 return
-            self._take(data, source, base, inbox)
+            for data, source in packets:
+                if source is attached.valid_source and data and data[0] > _MAX_STUN_FIRST_BYTE:
+                    self._count_received(attached.traffic, data)
+                    inbox.put(data)
+                else:
+                    self._take(data, source, attached, inbox)
+            inbox.hand_on()
 
-    def _take(self, data: bytes | None, source: Address, base: Base, inbox: _Inbox) -> None:
-        """Give a packet to whom it is for. Runs per packet."""
+    def _take(
+        self, data: bytes | None, source: Address, attached: _Attached, inbox: _Inbox
+    ) -> None:
+        """Give a packet to whom it is for."""
+        base = attached.endpoint.base
         now = trio.current_time()
         if data is None:
             self.core.transport_failed(base, source, now)
@@ -172,17 +207,18 @@ class Session:
         elif packet_kind(data) is PacketKind.STUN:
             if not self.queries.receive(data, source):
                 if not self.core.receive(data, base, source, now):
-                    self._deliver(data, source, base, inbox)
+                    self._deliver(data, source, attached, inbox)
                 self.flush()
         else:
-            self._deliver(data, source, base, inbox)
+            self._deliver(data, source, attached, inbox)
 
-    def _deliver(self, data: bytes, source: Address, base: Base, inbox: _Inbox) -> None:
+    def _deliver(self, data: bytes, source: Address, attached: _Attached, inbox: _Inbox) -> None:
         # RFC 8445 §12.2, §19.3: nothing from where no check has succeeded.
+        base = attached.endpoint.base
         if self.core.is_valid_source(base, source):
-            traffic = self._traffic_on(base, source)
-            traffic.packets_received += 1
-            traffic.bytes_received += len(data)
+            attached.valid_source = source
+            attached.traffic = self._traffic_on(base, source)
+            self._count_received(attached.traffic, data)
             inbox.put(data)
 
     # Time and outputs
@@ -190,16 +226,15 @@ class Session:
     async def keep_time(self) -> None:
         """Wake the core at its deadlines, until cancelled."""
         while True:
-            self._timer_moved = trio.Event()
-            self._wakes_at = self._deadline
-            with trio.move_on_at(self._wakes_at):
-                await self._timer_moved.wait()
-            if trio.current_time() >= self._deadline:
-                self.core.on_deadline(trio.current_time())
-                self.flush()
+            await self._timer.wait()
+            self.core.on_deadline(trio.current_time())
+            self.flush()
 
     def flush(self) -> None:
         """Do what the core has put out; to be called after every call to it."""
+        self._ways.clear()
+        for attached in self._attached.values():
+            attached.valid_source = None
         changed = False
         while outputs := self.core.take_outputs():
             for output in outputs:
@@ -209,11 +244,11 @@ class Session:
                     changed = True
                     self.events.publish(output)
         deadline = self.core.next_deadline()
-        self._deadline = math.inf if deadline is None else deadline
-        if self._deadline < self._wakes_at:  # waking too early costs less than moving each time
-            self._timer_moved.set()
+        self._timer.set(math.inf if deadline is None else deadline)
         if changed:
             self._wake()
+            if self._watch is not None:
+                self._watch(self.core.state)
 
     def _transmit(self, transmit: Transmit) -> None:
         attached = self._attached.get(transmit.base)
@@ -222,8 +257,7 @@ class Session:
         self.core.transport_failed(transmit.base, transmit.destination, trio.current_time())
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.unpark_all()
 
     # The application
 
@@ -240,7 +274,7 @@ class Session:
             self._check_open()
             if self.core.state is AgentState.FAILED:
                 raise ConnectError("no candidate pair works, or consent was lost")
-            await self._changed.wait()
+            await self._changed.park()
 
     async def send(self, data: bytes, component: int, stream: int) -> None:
         """Send on the selected pair. Runs per packet.
@@ -263,15 +297,35 @@ class Session:
 
     def send_now(self, data: bytes, component: int, stream: int) -> bool:
         """Send on the selected pair without waiting; return whether there is one."""
-        pair = None if self.is_closed else self.core.send_pair(component, stream)
-        attached = self._attached.get(pair.base) if pair else None
-        if pair is None or attached is None:
+        way = self._ways.get((component, stream)) or self._find_way(component, stream)
+        if way is None:
             return False
-        attached.endpoint.send_now(data, pair.destination)
-        traffic = self._traffic_on(pair.base, pair.destination)
+        way.endpoint.send_now(data, way.destination)
+        traffic = way.traffic
         traffic.packets_sent += 1
         traffic.bytes_sent += len(data)
         return True
+
+    def _find_way(self, component: int, stream: int) -> _Way | None:
+        pair = None if self.is_closed else self.core.send_pair(component, stream)
+        attached = self._attached.get(pair.base) if pair else None
+        if pair is None or attached is None:
+            return None
+        traffic = self._traffic_on(pair.base, pair.destination)
+        way = _Way(attached.endpoint, pair.destination, traffic)
+        self._ways[component, stream] = way
+        return way
+
+    def hand_to(self, take: Callable[[list[bytes]], None], component: int, stream: int) -> None:
+        """Have a function take the packets that are not STUN, all that came together at a time."""
+        inbox = self._inboxes[stream, component]
+        inbox.take = take
+        inbox.hand_on()
+
+    def watch(self, tell: Callable[[AgentState], None]) -> None:
+        """Have a function told the state, now and whenever anything has happened."""
+        self._watch = tell
+        tell(self.core.state)
 
     async def receive(self, component: int, stream: int) -> bytes:
         """Return the next packet that is not STUN. Runs per packet.
@@ -280,7 +334,7 @@ class Session:
             AgentClosedError: the agent's block was left.
 
         """
-        return (await self._filled_inbox(component, stream)).packets.popleft()
+        return (await self._filled_inbox(component, stream)).packets.pop(0)
 
     async def receive_many(self, component: int, stream: int) -> list[bytes]:
         """Return all packets that are here and not STUN, at least one.
@@ -289,10 +343,9 @@ class Session:
             AgentClosedError: the agent's block was left.
 
         """
-        packets = (await self._filled_inbox(component, stream)).packets
-        many = list(packets)
-        packets.clear()
-        return many
+        inbox = await self._filled_inbox(component, stream)
+        packets, inbox.packets = inbox.packets, []
+        return packets
 
     async def _filled_inbox(self, component: int, stream: int) -> _Inbox:
         inbox = self._inboxes[stream, component]
@@ -309,6 +362,12 @@ class Session:
     def dropped(self, component: int, stream: int) -> int:
         """Return how many packets `receive` was too slow for."""
         return self._inboxes[stream, component].dropped
+
+    @staticmethod
+    def _count_received(traffic: Traffic | None, data: bytes) -> None:
+        if traffic is not None:
+            traffic.packets_received += 1
+            traffic.bytes_received += len(data)
 
     def _traffic_on(self, base: Base, remote: Address) -> Traffic:
         key = (base, remote)

@@ -17,6 +17,7 @@ from typing import Any
 import trio
 
 from ice_client import Agent, AgentState, Candidate, Credentials, open_ice_agent
+from ice_client.timer import Timer
 from webrtc.dtls import (
     Closed,
     Connected,
@@ -34,7 +35,7 @@ from webrtc.dtls.events import Event as DtlsEvent
 from webrtc.rtp import RtpSession, SessionConfig
 from webrtc.sctp import ChannelClosed, ChannelState, DataChannels
 from webrtc.sdp import DataParameters, Transport
-from webrtc.transport.clock import Timer, ntp_offset
+from webrtc.transport.clock import ntp_offset
 from webrtc.transport.counters import TransportCounters
 from webrtc.transport.events import (
     CandidateGathered,
@@ -96,7 +97,8 @@ class PeerTransport:
         self._timer = Timer()
         self._data: DataParameters | None = None
         self._early: deque[bytes] = deque(maxlen=MAX_EARLY)
-        self._restarted = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._generation = 0
         self._sctp_has_begun = False
         self._is_flushing = self._flush_again = False
         self._scope = trio.CancelScope(shield=True)
@@ -124,11 +126,12 @@ class PeerTransport:
                 ) as self.agent,
                 trio.open_nursery() as nursery,
             ):
-                nursery.start_soon(self._watch_ice, self.agent)
-                nursery.start_soon(self._tell_candidates, self.agent)
-                nursery.start_soon(self._receive, self.agent)
-                nursery.start_soon(self._keep_time)
+                self._nursery = nursery
+                self.agent.watch(self._watch_ice)
+                self.agent.hand_to(self._receive)
+                nursery.start_soon(self._tell_candidates, self.agent, self._generation)
                 task_status.started()
+                await self._keep_time()
 
     def close(self) -> None:
         """Tell the peer, and end it."""
@@ -147,9 +150,8 @@ class PeerTransport:
         if parameters.local_credentials != agent.local_credentials:
             self._remote, self._candidates = None, set()
             self._has_all_candidates = False
-            self._restarted.set()  # first: restarting ends the iterator that is running
             self.parameters = parameters
-            await agent.restart(parameters.local_credentials)
+            await self._restart(agent, parameters.local_credentials)
         self.parameters = parameters
         remote = parameters.remote
         if remote is None:
@@ -185,23 +187,27 @@ class PeerTransport:
 
     # ICE and DTLS
 
-    async def _watch_ice(self, agent: Agent) -> None:
-        async for state in agent.states():
-            if state is not self.ice_state:
-                self.ice_state = state
-                self._tell(self, IceChanged(state))
-            if state in _SENDS:
-                self._begin_dtls()
-                self.flush()
+    def _watch_ice(self, state: AgentState) -> None:
+        if state is self.ice_state or state is AgentState.CLOSED:
+            return
+        self.ice_state = state
+        self._tell(self, IceChanged(state))
+        if state in _SENDS:
+            self._begin_dtls()
+            self.flush()
 
-    async def _tell_candidates(self, agent: Agent) -> None:
-        while True:
-            self._restarted = trio.Event()
-            async for candidate in agent.local_candidates():
-                self._tell(self, CandidateGathered(candidate))
-            if not self._restarted.is_set():
-                self._tell(self, CandidateGathered(None))
-            await self._restarted.wait()
+    async def _restart(self, agent: Agent, credentials: Credentials) -> None:
+        generation = self._generation = self._generation + 1
+        await agent.restart(credentials)
+        assert self._nursery is not None  # noqa: S101 - there is one where there is an agent
+        self._nursery.start_soon(self._tell_candidates, agent, generation)
+
+    async def _tell_candidates(self, agent: Agent, generation: int) -> None:
+        """Tell a generation's candidates, and that it has no more, unless there is another."""
+        async for candidate in agent.local_candidates():
+            self._tell(self, CandidateGathered(candidate))
+        if generation == self._generation:
+            self._tell(self, CandidateGathered(None))
 
     def _begin_dtls(self) -> None:
         """Shake hands once both the peer and a way to it are known."""
@@ -259,14 +265,12 @@ class PeerTransport:
 
     # Packets
 
-    async def _receive(self, agent: Agent) -> None:
+    def _receive(self, packets: list[bytes]) -> None:
         """Give packets to whom they are for (RFC 7983 §7). Hot."""
-        while True:
-            packets = await agent.receive_many()
-            now = trio.current_time()
-            for packet in packets:
-                self._guard(None, self._take, packet, now)
-            self.flush()
+        now = trio.current_time()
+        for packet in packets:
+            self._guard(None, self._take, packet, now)
+        self.flush()
 
     def _take(self, packet: bytes, now: float) -> None:
         kind = media_packet_kind(packet)
