@@ -148,7 +148,8 @@ class ReceiveStream:
             self._receive_red(packet, number, fec, now)
         else:
             self._insert(packet, number, now)
-            if fec is not None and packet.payload:
+            # Senders put what they protect into RED: others' packets cost nothing here.
+            if fec is not None and fec.is_used and packet.payload:
                 plain = self.extensions.without_transit(packet)
                 self._insert_recovered(fec.add_media(plain), now)
         self._watch_key_frames(now)

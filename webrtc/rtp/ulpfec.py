@@ -186,6 +186,7 @@ class FecDecoder:
     """Recovers single losses of one stream; what it keeps is bounded.
 
     Attributes:
+        is_used: whether a FEC packet ever came.
         recovered: packets that came back.
         discarded: FEC packets that were malformed in what they recovered.
 
@@ -196,6 +197,7 @@ class FecDecoder:
         self._unwrapper = Unwrapper()
         self._media: OrderedDict[int, bytes] = OrderedDict()
         self._fec: OrderedDict[tuple[int, tuple[int, ...]], FecPacket] = OrderedDict()
+        self.is_used = False
         self.recovered = 0
         self.discarded = 0
 
@@ -212,6 +214,7 @@ class FecDecoder:
 
         """
         packet = FecPacket.parse(data)
+        self.is_used = True
         base = self._unwrapper.peek(packet.base)
         self._fec[base, packet.offsets] = packet
         while len(self._fec) > MAX_FEC_PACKETS:

@@ -6,7 +6,8 @@ import contextlib
 import gc
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -27,6 +28,10 @@ MAX_OBJECTS = 2_000
 MAX_BYTES = 4_000_000
 """How much more than before there may be after an attack: codecs, queues and tasks are at work."""
 
+MAX_ENTRIES = 300
+"""As many more may be in one table or queue: packets of the call itself come and go."""
+OURS = ("webrtc", "ice_client", "stun")
+
 Send = Callable[[bytes], object]
 
 
@@ -38,6 +43,34 @@ def transport_of(peer: PeerConnection) -> PeerTransport:
 def resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def _members(thing: object) -> Iterator[tuple[str, object]]:
+    """Yield what an object of ours, or a container, holds."""
+    if isinstance(thing, dict):
+        yield from ((f"[{key!r:.40}]", value) for key, value in list(thing.items()))
+    elif isinstance(thing, list | tuple | set | frozenset | deque):
+        yield from ((f"[{index}]", value) for index, value in enumerate(list(thing)))
+    elif type(thing).__module__.split(".")[0] in OURS and not isinstance(thing, type):
+        names = {name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())}
+        names |= set(getattr(thing, "__dict__", ()))
+        yield from ((f".{name}", getattr(thing, name)) for name in names if hasattr(thing, name))
+
+
+def container_sizes(root: object) -> dict[str, int]:
+    """Return the size of each table, queue and byte buffer that is reachable by our own objects."""
+    sizes: dict[str, int] = {}
+    seen: set[int] = set()
+    waiting: list[tuple[str, object]] = [("", root)]
+    while waiting:
+        path, thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, dict | list | set | deque | bytearray):
+            sizes[path] = len(thing)
+        waiting += [(path + name, member) for name, member in _members(thing)]
+    return sizes
 
 
 @attrs.define
@@ -100,6 +133,11 @@ class RunningCall:
             while len(self.pictures) < seen + PICTURES:
                 await trio.sleep(0.05)
         assert self.pictures == sorted(set(self.pictures))
+        self.assert_no_faults()
+
+    def assert_no_faults(self) -> None:
+        """Assert that both ends are connected, and that nothing raised an exception."""
+        assert self.victim.counters.faults == 0
         for peer in self.peers:
             assert peer.connection_state is ConnectionState.CONNECTED
 
@@ -108,10 +146,14 @@ class RunningCall:
         await self.flood(packets(), send)
         await self.assert_going_on()
         gc.collect()
+        tables = container_sizes(self.victim)
+        assert len(tables) > 50  # it did look into all layers
         objects, size = len(gc.get_objects()), resident_bytes()
         await self.flood(packets(), send)
         await self.assert_going_on()
         gc.collect()
+        for path, count in container_sizes(self.victim).items():
+            assert count - tables.get(path, 0) < MAX_ENTRIES, path
         assert len(gc.get_objects()) - objects < MAX_OBJECTS
         assert resident_bytes() - size < MAX_BYTES
 

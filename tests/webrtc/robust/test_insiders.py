@@ -7,8 +7,10 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
+import trio
 
-from tests.webrtc.robust.running_call import RunningCall, running_call
+from tests.webrtc.peer.peers import TIMEOUT
+from tests.webrtc.robust.running_call import RunningCall, container_sizes, running_call
 from webrtc.rtp.packet import RtpPacket, serialise_rtp
 from webrtc.sctp.chunks import ChunkType
 from webrtc.sctp.packet import PacketWriter, encode_chunk
@@ -63,6 +65,33 @@ async def test_unknown_ssrcs_are_bounded(payload_type: int | None) -> None:
         if payload_type is not None:
             assert victim.rtp.unrouted >= 900
             assert len(victim.rtp.receive_statistics()) == 1
+
+
+async def test_noise_as_payload_of_any_type_ends_nothing() -> None:
+    async with running_call() as call:
+        transceiver = call.peers[1].transceivers[0]
+        types = [codec.payload_type for codec in transceiver.receiver.codecs]
+
+        def packets() -> Iterator[bytes]:
+            dice = random.Random(7)
+            for number in range(COUNT):
+                packet = RtpPacket(
+                    payload_type=dice.choice(types),
+                    sequence_number=number & 0xFFFF,
+                    timestamp=dice.randrange(1 << 32),
+                    ssrc=dice.choice((2, 3, 4)),
+                    payload=dice.randbytes(dice.randrange(1, 200)),
+                    marker=dice.random() < 0.5,
+                )
+                yield serialise_rtp(packet)
+
+        await call.flood(packets(), send_srtp(call))
+        # Its own video is the peer's to spoil; the rest of the call goes on.
+        with trio.fail_after(TIMEOUT):
+            await call.channel.send("still there?")
+            assert await call.channel.receive() == "still there?"
+        call.assert_no_faults()
+        assert all(count <= 4096 for count in container_sizes(call.victim).values())
 
 
 def rtcp(number: int, dice: random.Random) -> bytes:
