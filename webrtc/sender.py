@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import TypeAlias
 
 import trio
@@ -16,6 +16,7 @@ from webrtc.media.worker import CodecWorker, audio_encoder_worker, video_encoder
 from webrtc.rtp import HeaderExtensions, RtpError, SendStatistics
 from webrtc.rtp_parameters import send_codec, sender_config
 from webrtc.sdp import Codec, MediaKind, SendParameters, Sources
+from webrtc.source_reader import SourceReader
 from webrtc.transport import PeerTransport
 
 Frame: TypeAlias = VideoFrame | AudioFrame | EncodedFrame
@@ -181,7 +182,7 @@ class RtpSender:
         if self._transport is not None and transport is not self._transport:
             self._remove()
         self._transport, self._parameters, self._codec = transport, parameters, codec
-        if transport is not None and parameters is not None and not self._is_added:
+        if transport is not None and parameters is not None:
             transport.rtp.add_sender(sender_config(parameters, self.sources))
             self._is_added = True
         if not is_same:
@@ -244,30 +245,35 @@ class RtpSender:
 
     async def run(self) -> None:
         """Encode and send what sources give, until cancelled."""
-        while True:
-            source, codec = self._source, self._codec
-            if source is None or codec is None or not self.is_ready:
-                await self._changed.wait()
-                continue
-            self._offset = None
-            try:
-                await self._send_while_wanted(source, codec)
-            finally:
-                self._encoder = None
-                if self._source is not source and isinstance(source, AsyncGenerator):
-                    # Nobody else can: whoever wrote `pictures()` has no name for it.
-                    with trio.CancelScope(shield=True):
-                        await source.aclose()
+        reader: SourceReader[Frame] | None = None
+        async with trio.open_nursery() as nursery:
+            while True:
+                source, codec = self._source, self._codec
+                if reader is not None and reader.source is not source:
+                    await reader.close()
+                    reader = None
+                elif source is None or codec is None or not self.is_ready:
+                    await self._changed.wait()
+                else:
+                    if reader is None:
+                        reader = SourceReader(source)
+                        nursery.start_soon(reader.run)
+                    self._offset = None
+                    try:
+                        await self._send_while_wanted(reader, codec)
+                    finally:
+                        self._encoder = None
 
-    async def _send_while_wanted(self, source: Source, codec: Codec) -> None:
+    async def _send_while_wanted(self, reader: SourceReader[Frame], codec: Codec) -> None:
         """Send until the source ends, or another, or another codec, is to be sent."""
         with trio.CancelScope() as self._scope:
             try:
-                await self._send_from(aiter(source), codec)
+                await self._send_from(reader, codec)
             except* (MediaError, RtpError) as errors:
                 self.failure = "; ".join(map(str, errors.exceptions))
                 _log.warning("a %s sender ends: %s", self.kind.value, self.failure)
-        if self._source is source and self._codec is codec and not self._scope.cancel_called:
+        is_wanted = self._source is reader.source and self._codec is codec
+        if is_wanted and not self._scope.cancel_called:
             self._source = None  # it has ended
 
     async def _send_from(self, frames: AsyncIterator[Frame], codec: Codec) -> None:

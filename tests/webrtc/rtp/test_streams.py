@@ -231,6 +231,24 @@ def test_fec_packets_are_no_holes_to_codecs_without_picture_identifiers() -> Non
     assert them.receive_statistics()["v", VIDEO].frames_received == len(frames("H264"))
 
 
+def test_a_stream_goes_on_under_the_payload_types_of_another_offer() -> None:
+    us = session()
+    now, packets = 0.0, []
+    for payload_type in (96, 120):
+        us.add_sender(
+            attrs.evolve(audio_sender, codecs=(attrs.evolve(OPUS, payload_type=payload_type),))
+        )
+        for _ in range(2):
+            us.send_frame(AUDIO, b"opus", round(now * 48_000), now)
+            packets += [parse_rtp(datagram.data) for datagram in us.take_datagrams()]
+            now += 0.02
+    assert [packet.payload_type for packet in packets] == [96, 96, 120, 120]
+    first = packets[0]
+    for index, packet in enumerate(packets):
+        assert packet.sequence_number == first.sequence_number + index
+        assert (packet.timestamp - first.timestamp) & 0xFFFFFFFF == 960 * index
+
+
 def test_hostile_rtcp_raises_nothing_and_changes_no_call() -> None:
     pair = Pair()
     pair.sender.session.add_sender(video_sender)
