@@ -34,7 +34,7 @@ from ice_client.check.options import (
     targets_from,
 )
 from ice_client.check.probe_nat import LIFETIMES
-from ice_client.check.probe_quality import QualityOptions
+from ice_client.check.probe_quality import QualityOptions, rates_up_to
 from ice_client.check.progress import LiveMatrix
 from ice_client.check.redact import redact
 from ice_client.check.report_data import json_schema, to_json, to_junit
@@ -119,6 +119,14 @@ _TRANSPORTS = click.Choice([each.value for each in Transport])
 @click.option("--name-server", "resolver", help="Ask this ADDRESS[:PORT] instead of the system's.")
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="Roots to trust.")
 @click.option("--no-quality", is_flag=True, help="Leave loss, jitter and throughput out.")
+@click.option(
+    "--throughput",
+    type=click.FloatRange(0.1, 1000),
+    default=8,
+    show_default=True,
+    metavar="MBIT/S",
+    help="Try rates up to this.",
+)
 @click.option("--no-nat", is_flag=True, help="Leave NAT behaviour out.")
 @click.option("--mapping-lifetime", is_flag=True, help="How long NAT mappings last; minutes.")
 @click.option(
@@ -191,7 +199,9 @@ def _check_options(flags: dict[str, Any]) -> CheckOptions:
         families=frozenset({flags["only"]}) if flags["only"] else both,
         timeout=flags["timeout"],
         name_server=name_server(flags["resolver"]),
-        quality=None if flags["no_quality"] else QualityOptions(),
+        quality=None
+        if flags["no_quality"]
+        else QualityOptions(rates_bps=rates_up_to(flags["throughput"] * 1e6)),
         nat=not flags["no_nat"],
         mapping_lifetimes=LIFETIMES if flags["mapping_lifetime"] else (),
         own_server=flags["own_server"],

@@ -28,8 +28,8 @@ from ice_client import (
     TlsOptions,
     format_candidate,
 )
-from ice_client.check.probe_quality import overtaken, summarise
 from ice_client.check.results import RoundTrips
+from ice_client.check.round_trips import overtaken, summarise
 from ice_client.check.target import Target, TargetError
 
 PREFIX = "ice1."

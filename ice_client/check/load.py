@@ -14,7 +14,7 @@ import trio
 
 from ice_client.check.exchange import TIMING
 from ice_client.check.options import first_of
-from ice_client.check.probe_quality import percentile
+from ice_client.check.round_trips import percentile
 from ice_client.errors import IceError
 from ice_client.turn import AllocateOptions, Relay, TurnServer, open_relay
 from stun import Family

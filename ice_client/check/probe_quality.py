@@ -8,17 +8,17 @@ four times, and `relay minus direct` says what relaying costs a call in one dire
 from __future__ import annotations
 
 import contextlib
-import itertools
-import math
+import functools
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
 
 from ice_client.check.exchange import TIMING, ask
 from ice_client.check.results import QualityResult, RampStep, RoundTrips
+from ice_client.check.round_trips import overtaken, summarise
 from ice_client.errors import IceError
 from ice_client.turn import AllocateOptions, Relay, ResponseError, TurnServer, open_relay
 from ice_client.turn.open_link import open_link
@@ -26,15 +26,28 @@ from stun import Address, Family, Method, StunError
 
 TIMEOUT = 60.0
 """Seconds for all of it; a link that stalls must not hold the report up."""
-MOST_SERIES = 500
 _HEADER = struct.Struct("!8sBI")
 """A token of this run, what the packet is for, its number."""
 _ECHO, _FLOOD, _SIZE = 0, 1, 2
 _PAYLOAD = 160
 """Bytes of a 20 ms packet of G.711, which is also about what Opus sends at its best."""
 _FLOOD_PAYLOAD = 1000
+_FIRST_RATE = 1e6
+_USUAL_RATE = 8e6
+"""Enough for a video call, and little enough to send to a server of others'."""
+_MOST_LOSS = 0.1
+_KEPT_PACE = 0.8
+"""A sender that offers less than this of a rate says how fast it is itself, not the relay."""
 _SIZES = (576, 1000, 1200, 1280, 1350, 1400, 1432, 1452, 1472)
 """Payloads to try; 1472 is what an IPv4 packet holds on Ethernet without any relay."""
+
+
+def rates_up_to(highest: float) -> tuple[float, ...]:
+    """Return the rates of a ramp: each twice the one before, from 1 Mbit/s to the highest."""
+    rates = [min(_FIRST_RATE, highest)]
+    while rates[-1] < highest:
+        rates.append(min(2 * rates[-1], highest))
+    return tuple(rates)
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -52,7 +65,7 @@ class QualityOptions:
 
     packets: int = 100
     interval: float = 0.01
-    rates_bps: Sequence[float] = (1e6, 2e6, 4e6, 8e6)
+    rates_bps: Sequence[float] = rates_up_to(_USUAL_RATE)
     step: float = 0.25
     wait: float = 0.5
 
@@ -91,7 +104,7 @@ async def _measure(
         with contextlib.suppress(ResponseError):
             await here.bind_channel(there.relayed_address)
             await there.bind_channel(here.relayed_address)
-        measurement = _Measurement(here, there, options)
+        measurement = Measurement(here, there, options)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(measurement.serve)
             nursery.start_soon(measurement.collect)
@@ -103,7 +116,16 @@ async def _measure(
     return QualityResult(label, relay, direct, tuple(ramp), mtu)
 
 
-class _Measurement:
+class Measurement:
+    """One run over two allocations; `serve` and `collect` run beside what measures.
+
+    Args:
+        here: sends, and hears what comes back.
+        there: returns it.
+        options: how much.
+
+    """
+
     def __init__(self, here: Relay, there: Relay, options: QualityOptions) -> None:
         self._here, self._there, self._options = here, there, options
         self._token = secrets.token_bytes(8)
@@ -112,7 +134,7 @@ class _Measurement:
         self._order: list[int] = []
         self._flood: dict[int, int] = {}
         self._sizes: set[int] = set()
-        self._size_arrived = trio.Event()
+        self._arrived = trio.Event()
 
     async def serve(self) -> None:
         """Return echoes and count what floods in, at the far allocation."""
@@ -125,7 +147,7 @@ class _Measurement:
                 self._flood[number] = self._flood.get(number, 0) + len(data)
             elif kind == _SIZE:
                 self._sizes.add(len(data))
-                self._size_arrived.set()
+            self._arrived.set()
 
     async def collect(self) -> None:
         """Time what comes back."""
@@ -135,6 +157,14 @@ class _Measurement:
             if kind == _ECHO and number in self._sent and number not in self._times:
                 self._times[number] = trio.current_time() - self._sent[number]
                 self._order.append(number)
+                self._arrived.set()
+
+    async def _wait_for(self, came: Callable[[], bool]) -> None:
+        """Wait for what is still on its way, but not for what is lost."""
+        with trio.move_on_after(self._options.wait):
+            while not came():
+                self._arrived = trio.Event()
+                await self._arrived.wait()
 
     def _kind(self, data: bytes) -> tuple[int, int]:
         if len(data) < _HEADER.size or data[:8] != self._token:
@@ -154,9 +184,7 @@ class _Measurement:
             await trio.sleep_until(start + number * self._options.interval)
             self._sent[number] = trio.current_time()
             await self._send(_ECHO, number, _PAYLOAD)
-        with trio.move_on_after(self._options.wait):
-            while len(self._times) < self._options.packets:
-                await trio.sleep(0.01)
+        await self._wait_for(lambda: len(self._times) == self._options.packets)
         times = [self._times.get(number) for number in range(self._options.packets)]
         return summarise(times, overtaken(self._order))
 
@@ -165,11 +193,9 @@ class _Measurement:
         largest = None
         for size in _SIZES:
             for _ in range(2):
-                self._size_arrived = trio.Event()
                 with contextlib.suppress(StunError):
                     await self._send(_SIZE, size, size)
-                with trio.move_on_after(self._options.wait):
-                    await self._size_arrived.wait()
+                await self._wait_for(functools.partial(self._sizes.__contains__, size))
                 if size in self._sizes:
                     break
             if size not in self._sizes:
@@ -178,12 +204,12 @@ class _Measurement:
         return largest
 
     async def ramp(self) -> list[RampStep]:
-        """Offer higher and higher rates until a step loses a tenth."""
+        """Offer higher and higher rates until a step loses a tenth, or we can send no faster."""
         steps: list[RampStep] = []
         for number, rate in enumerate(self._options.rates_bps):
             step = await self._flood_at(number, rate)
             steps.append(step)
-            if step.loss > 0.1:
+            if step.loss > _MOST_LOSS or step.offered_bps < _KEPT_PACE * rate:
                 break
         return steps
 
@@ -199,54 +225,9 @@ class _Measurement:
             await trio.sleep(0.002)
         seconds = trio.current_time() - start
         total = sent * _FLOOD_PAYLOAD
-        with trio.move_on_after(self._options.wait):
-            while self._flood.get(number, 0) < total:
-                await trio.sleep(0.01)
+        await self._wait_for(lambda: self._flood.get(number, 0) >= total)
         received = self._flood.get(number, 0)
         return RampStep(total * 8 / seconds, received * 8 / seconds, 1 - received / total)
-
-
-def overtaken(order: Sequence[int]) -> int:
-    """Count the packets that came after one that was sent later (RFC 4737 §3)."""
-    highest, count = -1, 0
-    for number in order:
-        if number < highest:
-            count += 1
-        highest = max(highest, number)
-    return count
-
-
-def percentile(values: Sequence[float], part: float) -> float | None:
-    """Return the smallest value that `part` (0 to 1) of the values do not exceed."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[max(math.ceil(part * len(ordered)) - 1, 0)]
-
-
-def jitter(times: Sequence[float]) -> float | None:
-    """Return the interarrival jitter of RFC 3550 §6.4.1, of round trips: seconds."""
-    if len(times) < 2:
-        return None
-    value = 0.0
-    for before, after in itertools.pairwise(times):
-        value += (abs(after - before) - value) / 16
-    return value
-
-
-def summarise(times: Sequence[float | None], reordered: int = 0) -> RoundTrips:
-    """Return what is said of a series of round trips; None stands for a lost one."""
-    came = [each for each in times if each is not None]
-    return RoundTrips(
-        sent=len(times),
-        received=len(came),
-        p50=percentile(came, 0.50),
-        p95=percentile(came, 0.95),
-        p99=percentile(came, 0.99),
-        jitter=jitter(came),
-        reordered=reordered,
-        series=tuple(times[:MOST_SERIES]),
-    )
 
 
 async def _direct(server: TurnServer, options: QualityOptions) -> RoundTrips:

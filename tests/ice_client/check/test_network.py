@@ -12,8 +12,9 @@ import trio
 from ice_client.check import verdicts as v
 from ice_client.check.command_gather import meaning
 from ice_client.check.probe_nat import probe_nat
-from ice_client.check.probe_quality import QualityOptions, jitter, overtaken, percentile
+from ice_client.check.probe_quality import QualityOptions
 from ice_client.check.results import Filtering, Mapping, NatResult, Report
+from ice_client.check.round_trips import jitter, overtaken, percentile
 from stun import Address, Message
 from stun import attributes as a
 from tests.ice_client.check.fake_server import bound, fake_server, success
