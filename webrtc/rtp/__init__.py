@@ -24,10 +24,10 @@ from webrtc.rtp.events import (
 from webrtc.rtp.header_extensions import SUPPORTED_URIS, ExtensionMap, HeaderExtensions
 from webrtc.rtp.jitter import EncodedFrame
 from webrtc.rtp.packet import RtpPacket, is_rtcp, parse_rtp, serialise_rtp
-from webrtc.rtp.receive_stream import ReceiveStatistics
 from webrtc.rtp.receiver import ReceiverConfig
-from webrtc.rtp.send_stream import SenderConfig, SendStatistics
+from webrtc.rtp.send_stream import SenderConfig
 from webrtc.rtp.session import Datagram, RtpSession, SessionConfig
+from webrtc.rtp.statistics import ReceiveStatistics, RemoteSendStatistics, SendStatistics
 
 __all__ = [
     "SUPPORTED_URIS",
@@ -43,6 +43,7 @@ __all__ = [
     "PacketReceived",
     "ReceiveStatistics",
     "ReceiverConfig",
+    "RemoteSendStatistics",
     "RtpDecodeError",
     "RtpEncodeError",
     "RtpError",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
 import msgspec
 
 from webrtc.rtp.codec import Codec, CodecRole
@@ -21,48 +20,11 @@ from webrtc.rtp.reception import ReceptionStatistics
 from webrtc.rtp.red import RedBlock, parse_red
 from webrtc.rtp.rtcp import SenderReport
 from webrtc.rtp.sequence import Unwrapper
+from webrtc.rtp.statistics import ReceiveStatistics, RemoteSendStatistics
 from webrtc.rtp.ulpfec import FecDecoder
 
 MAX_WAIT_WITHOUT_NACK = 0.15
 """Seconds that a hole is waited for where only reordering or FEC can close it."""
-
-
-@attrs.frozen
-class ReceiveStatistics:
-    """A snapshot, with the names of W3C's `RTCInboundRtpStreamStats` in our spelling.
-
-    Attributes:
-        packets_received: without retransmissions.
-        bytes_received: of payload.
-        packets_lost: signed.
-        jitter: seconds.
-        nack_count: sequence numbers asked for.
-        retransmitted_packets_received: by RTX.
-        fec_packets_recovered: packets that FEC brought back.
-        key_frame_requests: PLI or FIR sent.
-        packets_discarded: too late, or malformed.
-        frames_received: given to the decoder.
-        key_frames_received: of these.
-        frames_dropped: given up.
-        jitter_buffer_delay: seconds that are waited now, synchronisation included.
-        concealed_packets: of audio, that did not come in time.
-
-    """
-
-    packets_received: int
-    bytes_received: int
-    packets_lost: int
-    jitter: float
-    nack_count: int
-    retransmitted_packets_received: int
-    fec_packets_recovered: int
-    key_frame_requests: int
-    packets_discarded: int
-    frames_received: int
-    key_frames_received: int
-    frames_dropped: int
-    jitter_buffer_delay: float
-    concealed_packets: int
 
 
 class ReceiveStream:
@@ -123,7 +85,10 @@ class ReceiveStream:
         self._fec: FecDecoder | None = None
         if any(codec.role is CodecRole.ULPFEC for codec in codecs.values()):
             self._fec = FecDecoder(ssrc)
-        self._retransmitted = 0
+        self._retransmitted = self._retransmitted_octets = self._header_octets = 0
+        self._fec_packets = 0
+        self._last_at = 0.0
+        self._remote: RemoteSendStatistics | None = None
         self._frames = self._key_frames = 0
         self.malformed = 0
 
@@ -157,9 +122,12 @@ class ReceiveStream:
     def count(self, packet: RtpPacket, now: float, *, is_retransmission: bool = False) -> int:
         """Count a packet without keeping it; return its unwrapped number. Runs per packet."""
         number = self._numbers.unwrap(packet.sequence_number)
+        self._last_at = now
         if is_retransmission:
             self._retransmitted += 1
+            self._retransmitted_octets += len(packet.payload)
         else:
+            self._header_octets += packet.header_size
             self._statistics.receive(number, packet.timestamp, len(packet.payload), now)
         if self.wants_nack and not self.nack.receive(number, now):
             self.key_frames.want(now)
@@ -210,6 +178,7 @@ class ReceiveStream:
             buffer.insert_redundant(earlier, number - age, timestamp - block.timestamp_offset, now)
 
     def _receive_fec(self, payload: bytes, now: float) -> None:
+        self._fec_packets += 1
         if self._fec is None:
             return
         try:
@@ -237,6 +206,10 @@ class ReceiveStream:
     def receive_sender_report(self, report: SenderReport, now: float) -> int:
         """Take a report; return its timestamp unwrapped."""
         self._statistics.receive_sender_report(compact_ntp(report.ntp_time), now)
+        reports = self._remote.reports + 1 if self._remote is not None else 1
+        self._remote = RemoteSendStatistics(
+            reports, report.ntp_time, report.packet_count, report.octet_count
+        )
         return self._timestamps.peek(report.rtp_timestamp)
 
     def next_deadline(self) -> float | None:
@@ -278,8 +251,14 @@ class ReceiveStream:
             jitter=reception.jitter / self._clock_rate,
             nack_count=self.nack.requests_sent,
             retransmitted_packets_received=self._retransmitted,
+            retransmitted_bytes_received=self._retransmitted_octets,
+            header_bytes_received=self._header_octets,
+            last_packet_at=self._last_at,
+            fec_packets_received=self._fec_packets,
             fec_packets_recovered=self._fec.recovered if self._fec is not None else 0,
             key_frame_requests=self.key_frames.sent,
+            uses_fir=self.prefers_fir,
+            remote=self._remote,
             packets_discarded=buffer.late
             + self.malformed
             + (video.malformed if video is not None else 0),

@@ -138,7 +138,7 @@ class SendPath:
         if profile is not None:
             wire = msgspec.structs.replace(packet, extension_profile=profile, extension=data)
         self._emit(serialise_rtp(wire))
-        queued.stream.sent(packet, values, now)
+        queued.stream.sent(packet, values, wire.header_size, now)
 
     def _padding(self) -> _Queued | None:
         for stream in self._senders.values():

@@ -17,6 +17,7 @@ from webrtc.rtp.red import RedBlock, serialise_red
 from webrtc.rtp.rtcp import ReportBlock, SenderReport
 from webrtc.rtp.rtx import RetransmissionHistory, wrap_rtx
 from webrtc.rtp.sequence import forward_distance
+from webrtc.rtp.statistics import SendStatistics
 from webrtc.rtp.ulpfec import FecEncoder
 
 MAX_PAYLOAD_SIZE = 1100
@@ -50,38 +51,6 @@ class SenderConfig:
     red_payload_type: int | None = None
     ulpfec_payload_type: int | None = None
     max_payload_size: int = MAX_PAYLOAD_SIZE
-
-
-@attrs.frozen
-class SendStatistics:
-    """A snapshot, with the names of W3C's `RTCOutboundRtpStreamStats` in our spelling.
-
-    Attributes:
-        packets_sent: retransmissions included.
-        bytes_sent: of payload, retransmissions included.
-        retransmitted_packets_sent: of these.
-        fec_packets_sent: of these.
-        nack_count: sequence numbers that the peer asked for.
-        key_frame_requests: PLI and FIR that came.
-        frames_sent: that were cut into packets.
-        fraction_lost: of the last report, 0 to 1.
-        packets_lost: of the last report.
-        remote_jitter: of the last report, in seconds.
-        round_trip_time: of the last report, in seconds; None before one could be measured.
-
-    """
-
-    packets_sent: int
-    bytes_sent: int
-    retransmitted_packets_sent: int
-    fec_packets_sent: int
-    nack_count: int
-    key_frame_requests: int
-    frames_sent: int
-    fraction_lost: float
-    packets_lost: int
-    remote_jitter: float
-    round_trip_time: float | None
 
 
 class SendStream:
@@ -122,7 +91,9 @@ class SendStream:
         self._fir_number: int | None = None
         self._reported: ReportBlock | None = None
         self.round_trip_time: float | None = None
-        self._packets = self._octets = 0
+        self._packets = self._octets = self._header_octets = self._retransmitted_octets = 0
+        self._reports = self._round_trips = self._firs = 0
+        self._round_trip_total = 0.0
         self._retransmitted = self._fec_packets = self._nacks = 0
         self._requests = self._frames = 0
 
@@ -276,12 +247,16 @@ class SendStream:
         self._sequence_number = (number + 1) & 0xFFFF
         return number
 
-    def sent(self, packet: RtpPacket, extensions: HeaderExtensions, now: float) -> None:
-        """Note that a packet left. Runs per packet."""
+    def sent(
+        self, packet: RtpPacket, extensions: HeaderExtensions, header_size: int, now: float
+    ) -> None:
+        """Note that a packet left, with how many bytes of headers. Runs per packet."""
         self._packets += 1
         self._octets += len(packet.payload)
+        self._header_octets += header_size
         if packet.ssrc != self.config.ssrc:
             self._retransmitted += 1
+            self._retransmitted_octets += len(packet.payload)
         elif self.config.rtx_ssrc is not None:
             self._history.add(packet, extensions, now)
 
@@ -334,8 +309,11 @@ class SendStream:
         measured = round_trip_time(
             to_ntp(ntp_seconds), block.last_sender_report, block.delay_since_last_sender_report
         )
+        self._reports += 1
         if measured is not None:
             self.round_trip_time = measured
+            self._round_trip_total += measured
+            self._round_trips += 1
         ratio = self._fec_control.receive(block.fraction_lost / 256, self.round_trip_time)
         if not self._has_fixed_fec:
             self._set_fec_ratio(ratio)
@@ -352,6 +330,7 @@ class SendStream:
             if fir_number == self._fir_number:
                 return False  # RFC 5104 §4.3.1.2: a repeat of one that was answered
             self._fir_number = fir_number
+            self._firs += 1
         self._requests += 1
         return True
 
@@ -381,9 +360,15 @@ class SendStream:
             fec_packets_sent=self._fec_packets,
             nack_count=self._nacks,
             key_frame_requests=self._requests,
+            fir_count=self._firs,
             frames_sent=self._frames,
+            header_bytes_sent=self._header_octets,
+            retransmitted_bytes_sent=self._retransmitted_octets,
+            reports_received=self._reports,
             fraction_lost=block.fraction_lost / 256 if block else 0.0,
             packets_lost=block.packets_lost if block else 0,
             remote_jitter=block.jitter / self._clock_rate if block else 0.0,
             round_trip_time=self.round_trip_time,
+            total_round_trip_time=self._round_trip_total,
+            round_trip_times=self._round_trips,
         )

@@ -20,12 +20,13 @@ from webrtc.rtp.events import FrameReceived, PacketReceived, RtpEvent, TargetBit
 from webrtc.rtp.header_extensions import ExtensionMap, HeaderExtensions
 from webrtc.rtp.jitter import Synchroniser
 from webrtc.rtp.packet import is_rtcp, parse_rtp
-from webrtc.rtp.receive_stream import ReceiveStatistics, ReceiveStream
+from webrtc.rtp.receive_stream import ReceiveStream
 from webrtc.rtp.receiver import Receiver, ReceiverConfig
 from webrtc.rtp.rtcp import parse_rtcp
 from webrtc.rtp.rtcp_exchange import RtcpExchange
 from webrtc.rtp.send_path import OVERHEAD_BYTES, SendPath
-from webrtc.rtp.send_stream import SenderConfig, SendStatistics, SendStream
+from webrtc.rtp.send_stream import SenderConfig, SendStream
+from webrtc.rtp.statistics import ReceiveStatistics, SendStatistics
 
 MAX_EVENTS = 4096
 MAX_DATAGRAMS = 8192
