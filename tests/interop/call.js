@@ -10,10 +10,16 @@ const call = { connection: null, channel: null, received: [] };
 const opened = new Promise((resolve) => {
   call.open = resolve;
 });
+const heard = new Promise((resolve) => {
+  call.hear = resolve;
+});
 
 function watchChannel(channel) {
   call.channel = channel;
-  channel.onmessage = (event) => call.received.push(Number(event.data.split(" ")[0]));
+  channel.onmessage = (event) => {
+    call.received.push(Number(event.data.split(" ")[0]));
+    call.hear();
+  };
   channel.onopen = call.open;
   if (channel.readyState === "open") call.open();
 }
@@ -50,6 +56,7 @@ async function describe(description) {
 
 async function offer() {
   watchChannel(call.connection.createDataChannel("numbers"));
+  call.offerer = true;
   return describe(await call.connection.createOffer());
 }
 
@@ -64,6 +71,8 @@ async function take(description) {
 
 async function send(count) {
   await opened;
+  // On a busy machine Chromium loses what comes before the other page has got its channel.
+  if (call.offerer) await heard;
   for (let number = 0; number < count; number++) {
     call.channel.send(`${number} ${PADDING}`);
     if (number % 20 === 19) await new Promise((resolve) => setTimeout(resolve, 5));
