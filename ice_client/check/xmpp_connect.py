@@ -21,7 +21,8 @@ from ice_client.check.probe_dns import NameServer
 from ice_client.check.xmpp_stream import XmlStream, XmppError
 from ice_client.turn import ResolutionError
 from ice_client.turn.link import reason_of
-from ice_client.turn.resolve import RESOLVE_TIMEOUT, SystemLookup, order_services, resolve_host
+from ice_client.turn.lookup import RESOLVE_TIMEOUT, SystemLookup, order_services
+from ice_client.turn.resolve import resolve_host
 from stun import Address, AddressError, Family
 
 PORT, SECURE_PORT = 5222, 5223

@@ -1,102 +1,40 @@
 """From a server's name or URI to addresses (RFC 5928; RFC 8489 §8; RFC 7064, RFC 7065).
 
-Addresses come from the system's resolver, /etc/hosts included; SRV records from DNS. All
-look-ups run side by side. NAPTR records, which RFC 5928 puts before SRV, are not asked for.
+Look-ups run side by side wherever one does not need the other. Where a `turn:` or `turns:` URI says
+neither port nor transport, NAPTR records decide, then SRV records, then the name's own addresses.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import attrs
-import dns.asyncresolver
-import dns.exception
-import dns.rdatatype
 import trio
 
 from ice_client.turn.credentials import Credentials
 from ice_client.turn.errors import ResolutionError
+from ice_client.turn.lookup import RESOLVE_TIMEOUT, Lookup, SystemLookup, order_services
+from ice_client.turn.naptr import Lead, follow
 from ice_client.turn.server import TlsOptions, Transport, TurnServer
 from stun import Address, AddressError, Family
 from stun.uri import StunUri
 
 T = TypeVar("T")
 
-RESOLVE_TIMEOUT = 5.0
-"""Seconds for all look-ups of one name together."""
-MOST_SERVICES = 16
-"""SRV records used of one name."""
 MOST_ADDRESSES = 32
 """Addresses returned for one name or URI."""
-_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _SERVICES = {
     Transport.UDP: "_{}._udp",
     Transport.TCP: "_{}._tcp",
     Transport.TLS: "_{}s._tcp",
     Transport.DTLS: "_{}s._udp",  # RFC 7350 §4.6
 }
-
-
-@attrs.frozen(slots=True)
-class Service:
-    """One SRV record (RFC 2782)."""
-
-    priority: int
-    weight: int
-    port: int
-    target: str
-
-
-class Lookup(Protocol):
-    """Asks for names; tests have one of their own."""
-
-    async def addresses(self, host: str, family: Family) -> Sequence[Address]:
-        """Return a host's addresses of one family, none if it has none; ports are 0."""
-
-    async def services(self, name: str) -> Sequence[Service]:
-        """Return a name's SRV records, none if it has none."""
-
-
-class SystemLookup:
-    """The system's resolver, and DNS for SRV.
-
-    Args:
-        resolver: for SRV; None for one that does as /etc/resolv.conf says.
-
-    """
-
-    def __init__(self, resolver: dns.asyncresolver.Resolver | None = None) -> None:
-        self._resolver = resolver
-
-    async def addresses(self, host: str, family: Family) -> Sequence[Address]:
-        """See `Lookup`."""
-        try:
-            found = await trio.socket.getaddrinfo(
-                host, None, family=_FAMILIES[family], type=socket.SOCK_DGRAM
-            )
-        except (OSError, UnicodeError):
-            return ()
-        return tuple(Address.from_sockaddr(entry[4]) for entry in found)
-
-    async def services(self, name: str) -> Sequence[Service]:
-        """See `Lookup`."""
-        try:
-            resolver = self._resolver or dns.asyncresolver.Resolver()
-            answer = await resolver.resolve(
-                name, dns.rdatatype.SRV, lifetime=RESOLVE_TIMEOUT, search=False
-            )
-        except (dns.exception.DNSException, OSError, UnicodeError):
-            return ()
-        return tuple(
-            Service(record.priority, record.weight, record.port, str(record.target).rstrip("."))
-            for record in answer
-        )
 
 
 _SYSTEM = SystemLookup()
@@ -110,7 +48,7 @@ class ResolvedServer:
         server: with an IP literal as its host, and the URI's host as the certificate's name.
         address: the same.
         target: the host name that the address is of.
-        from_srv: whether an SRV record named it.
+        from_srv: whether an SRV or NAPTR record named it.
 
     """
 
@@ -169,7 +107,7 @@ async def resolve_uri(
         tls: for the servers returned; their name to verify is the URI's host unless it says.
         transports: which may be used, in order of preference.
         lookup: whom to ask.
-        timeout: seconds for each of two rounds: SRV records, then addresses.
+        timeout: seconds for each of two rounds: SRV and NAPTR records, then addresses.
         random_below: a random integer from 0 on, below its argument (for SRV weights).
 
     Raises:
@@ -224,20 +162,55 @@ async def _services_of(
     timeout: float,
     random_below: Callable[[int], int],
 ) -> list[tuple[str, int, Transport]]:
-    """Return what SRV records say; nothing where RFC 5928 §3 asks for none."""
+    """Return what NAPTR or SRV records say; nothing where RFC 5928 §3 asks for none."""
     with contextlib.suppress(AddressError):
         Address.parse(uri.host)
         return []
     if uri.port is not None:
         return []
     kind = "turn" if uri.is_turn else "stun"
-    names = [f"{_SERVICES[each].format(kind)}.{uri.host}" for each in transports]
-    found = await _gather([partial(lookup.services, name) for name in names], timeout)
-    return [
-        (service.target, service.port, transport)
-        for transport, services in zip(transports, found, strict=True)
-        for service in order_services(services or (), random_below)
+    leads = [
+        Lead(f"{_SERVICES[each].format(kind)}.{uri.host}", each, is_service=True)
+        for each in transports
     ]
+
+    async def by_srv() -> list[tuple[str, int, Transport]]:
+        return await _targets_of(leads, uri.effective_port, lookup, timeout, random_below)
+
+    async def by_naptr() -> list[tuple[str, int, Transport]]:
+        if not uri.is_turn or uri.transport is not None:
+            return []  # STUN has no NAPTR records (RFC 8489 §8.1)
+        found = []
+        with trio.move_on_after(timeout):
+            found = await follow(uri.host, transports, lookup)
+        return await _targets_of(found, uri.effective_port, lookup, timeout, random_below)
+
+    # Side by side: most names have no NAPTR records, and need not wait to be told so.
+    naptr, srv = await _gather([by_naptr, by_srv], math.inf)
+    return naptr or srv or []
+
+
+async def _targets_of(
+    leads: Sequence[Lead],
+    port: int,
+    lookup: Lookup,
+    timeout: float,
+    random_below: Callable[[int], int],
+) -> list[tuple[str, int, Transport]]:
+    """Ask for the SRV records of leads that are names of some; the others are hosts already."""
+    names = list(dict.fromkeys(lead.name for lead in leads if lead.is_service))
+    found = await _gather([partial(lookup.services, name) for name in names], timeout)
+    ordered = {
+        name: order_services(services or (), random_below)
+        for name, services in zip(names, found, strict=True)
+    }
+    targets = []
+    for lead in leads:
+        if lead.is_service:
+            targets += [(each.target, each.port, lead.transport) for each in ordered[lead.name]]
+        else:
+            targets.append((lead.name, port, lead.transport))
+    return targets
 
 
 async def _resolve_all(
@@ -251,27 +224,6 @@ async def _resolve_all(
     names = list(hosts)
     found = await _gather([partial(addresses_of, name) for name in names], timeout + 1)
     return dict(zip(names, (each or () for each in found), strict=True))
-
-
-def order_services(
-    services: Iterable[Service], random_below: Callable[[int], int]
-) -> list[Service]:
-    """Put SRV records in the order to try them: by priority, by chance and weight (RFC 2782)."""
-    # RFC 2782: a target of "." (here without its dot) says that there is no such service.
-    usable = [service for service in services if service.target][:MOST_SERVICES]
-    ordered: list[Service] = []
-    for priority in sorted({service.priority for service in usable}):
-        # Those of weight 0 first, so that they have a small chance, not none.
-        group = sorted((s for s in usable if s.priority == priority), key=lambda s: s.weight)
-        while group:
-            chosen = random_below(sum(service.weight for service in group) + 1)
-            for service in group:
-                chosen -= service.weight
-                if chosen <= 0:
-                    break
-            group.remove(service)
-            ordered.append(service)
-    return ordered
 
 
 def _interleave(lists: Iterable[Sequence[Address]]) -> list[Address]:

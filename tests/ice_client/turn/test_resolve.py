@@ -14,7 +14,8 @@ import pytest
 import trio
 
 from ice_client.turn import ResolutionError, TlsOptions, Transport, resolve_host, resolve_uri
-from ice_client.turn.resolve import MOST_ADDRESSES, Service, SystemLookup, order_services
+from ice_client.turn.lookup import NamingRule, Service, SystemLookup, order_services
+from ice_client.turn.resolve import MOST_ADDRESSES
 from stun import Address, Family
 from stun.uri import UriError
 
@@ -27,6 +28,7 @@ class Zone:
 
     hosts: dict[str, list[str]] = attrs.field(factory=dict)
     srv: dict[str, list[Service]] = attrs.field(factory=dict)
+    naptr: dict[str, list[NamingRule]] = attrs.field(factory=dict)
     slow: set[str] = attrs.field(factory=set)
     asked: list[str] = attrs.field(factory=list)
 
@@ -42,6 +44,12 @@ class Zone:
         if name in self.slow:
             await trio.sleep_forever()
         return self.srv.get(name, [])
+
+    async def rules(self, name: str) -> Sequence[NamingRule]:
+        self.asked.append(f"{name} NAPTR")
+        if f"{name} NAPTR" in self.slow:
+            await trio.sleep_forever()
+        return self.naptr.get(name, [])
 
 
 async def ways(uri: str, zone: Zone, **options: object) -> list[tuple[str, int, str]]:
@@ -117,6 +125,116 @@ async def test_without_srv_records_the_host_itself_is_asked_at_the_default_port(
     assert await ways("turn:t.example", zone) == [(V4, 3478, "udp"), (V4, 3478, "tcp")]
 
 
+def rule(order: int, flag: str, protocols: str, target: str, *, preference: int = 10) -> NamingRule:
+    tags = tuple(f"turn.{each}" for each in protocols.split())
+    return NamingRule(order, preference, flag, "RELAY", tags, target)
+
+
+def rfc_5928_zone() -> Zone:
+    """As in RFC 5928 §4.1, and §4.2: example.com has its servers run by example.net."""
+    return Zone(
+        hosts={"a.example.net": [V4], "example.com": ["192.0.2.99"]},
+        naptr={
+            "example.com": [rule(100, "", "udp tcp tls", "example.net")],
+            "example.net": [
+                rule(200, "", "tcp tls", "stream.example.net"),
+                rule(100, "", "udp", "datagram.example.net"),
+            ],
+            "datagram.example.net": [rule(100, "S", "udp", "_turn._udp.example.net")],
+            "stream.example.net": [
+                rule(200, "A", "tls", "a.example.net"),
+                rule(100, "S", "tcp", "_turn._tcp.example.net"),
+            ],
+        },
+        srv={
+            "_turn._udp.example.net": [Service(0, 0, 3478, "a.example.net")],
+            "_turn._tcp.example.net": [Service(0, 0, 5000, "a.example.net")],
+            "_turn._udp.example.com": [Service(0, 0, 9, "example.com")],
+        },
+    )
+
+
+@pytest.mark.parametrize("host", ["example.net", "example.com"])
+@pytest.mark.parametrize(
+    ("scheme", "expected"),
+    [
+        ("turn", [(V4, 3478, "udp"), (V4, 5000, "tcp")]),
+        ("turns", [(V4, 5349, "tls")]),
+    ],
+)
+async def test_naptr_records_say_which_transport_and_may_lead_to_another_domain(
+    host: str, scheme: str, expected: list[tuple[str, int, str]]
+) -> None:
+    assert await ways(f"{scheme}:{host}", rfc_5928_zone()) == expected
+    # The administrator's order, not ours.
+    tcp_first = (Transport.DTLS, Transport.TLS, Transport.TCP, Transport.UDP)
+    assert await ways(f"{scheme}:{host}", rfc_5928_zone(), transports=tcp_first) == expected
+
+
+@pytest.mark.parametrize(
+    "uri", ["turn:example.com:3478", "turn:example.com?transport=udp", "stun:example.com"]
+)
+async def test_naptr_records_are_for_turn_uris_without_port_and_transport(uri: str) -> None:
+    zone = rfc_5928_zone()
+    await ways(uri, zone)
+    assert not [name for name in zone.asked if name.endswith("NAPTR")]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [],
+        [rule(1, "S", "udp", "nowhere.example")],
+        [rule(1, "S", "tls", "_turn._udp.other.example")],
+        [rule(1, "U", "udp", "_turn._udp.other.example")],
+        [NamingRule(1, 1, "S", "SIP", (), "_turn._udp.other.example")],
+        [rule(1, "", "udp", "t.example"), rule(2, "", "tcp", "t.example")],
+    ],
+    ids=["none", "to nothing", "another protocol", "a URI", "another service", "in circles"],
+)
+async def test_naptr_records_that_lead_nowhere_leave_it_to_srv_records(
+    rules: list[NamingRule],
+) -> None:
+    zone = Zone(
+        hosts={"a.example": [V4], "b.example": ["192.0.2.2"]},
+        naptr={"t.example": rules},
+        srv={
+            "_turn._udp.t.example": [Service(0, 0, 3000, "a.example")],
+            "_turn._udp.other.example": [Service(0, 0, 3000, "b.example")],
+        },
+    )
+    assert await ways("turn:t.example", zone) == [(V4, 3000, "udp")]
+    assert zone.asked.count("t.example NAPTR") == 1
+
+
+async def test_a_rule_without_protocols_is_for_all_and_preference_decides_within_an_order() -> None:
+    zone = Zone(
+        hosts={"a.example": [V4], "b.example": ["192.0.2.2"]},
+        naptr={
+            "t.example": [
+                rule(1, "A", "", "a.example", preference=2),
+                rule(1, "A", "udp", "b.example", preference=1),
+            ]
+        },
+    )
+    assert await ways("turn:t.example", zone) == [
+        ("192.0.2.2", 3478, "udp"),
+        (V4, 3478, "udp"),
+        (V4, 3478, "tcp"),
+    ]
+
+
+async def test_a_name_server_that_is_silent_on_naptr_does_not_hide_srv_records(
+    autojump_clock: object,
+) -> None:
+    zone = Zone(
+        hosts={"a.example": [V4]},
+        srv={"_turn._udp.t.example": [Service(0, 0, 3000, "a.example")]},
+        slow={"t.example NAPTR"},
+    )
+    assert await ways("turn:t.example", zone) == [(V4, 3000, "udp")]
+
+
 async def test_the_certificate_is_for_the_name_in_the_uri_not_for_the_target() -> None:
     zone = Zone(
         hosts={"a.example": [V4]}, srv={"_turns._tcp.t.example": [Service(0, 0, 1, "a.example")]}
@@ -181,7 +299,7 @@ async def test_the_system_knows_localhost() -> None:
     assert found == (Address.parse("127.0.0.1", 7),)
 
 
-async def test_srv_records_are_read_from_a_dns_server() -> None:
+async def test_records_are_read_from_a_dns_server() -> None:
     async def serve(task_status: trio.TaskStatus[int]) -> None:
         with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             await sock.bind(("127.0.0.1", 0))
@@ -194,6 +312,13 @@ async def test_srv_records_are_read_from_a_dns_server() -> None:
                 if str(name) == "_turn._udp.t.example.":
                     records = ["10 5 3478 a.example.", "0 0 0 ."]
                     response.answer.append(dns.rrset.from_text(name, 60, "IN", "SRV", *records))
+                if str(name) == "t.example.":
+                    rules = [
+                        '100 10 "" "RELAY:turn.udp:turn.TCP" "" d.example.',
+                        '100 20 "s" "relay:turn.tls" "" _turns._tcp.t.example.',
+                        '100 30 "A" "RELAY" "!^.*$!a.example!" .',
+                    ]
+                    response.answer.append(dns.rrset.from_text(name, 60, "IN", "NAPTR", *rules))
                 await sock.sendto(response.to_wire(), source)
 
     async with trio.open_nursery() as nursery:
@@ -204,5 +329,11 @@ async def test_srv_records_are_read_from_a_dns_server() -> None:
         with trio.fail_after(10):
             found = await lookup.services("_turn._udp.t.example")
             assert await lookup.services("_turn._tcp.t.example") == ()
+            rules = await lookup.rules("t.example")
+            assert await lookup.rules("_turn._tcp.t.example") == ()
         nursery.cancel_scope.cancel()
     assert set(found) == {Service(10, 5, 3478, "a.example"), Service(0, 0, 0, "")}
+    assert set(rules) == {
+        NamingRule(100, 10, "", "RELAY", ("turn.udp", "turn.tcp"), "d.example"),
+        NamingRule(100, 20, "S", "RELAY", ("turn.tls",), "_turns._tcp.t.example"),
+    }
