@@ -101,7 +101,7 @@ class Agent:
         self._core = core
         self._components = components
         self._session = Session(core, components, nursery)
-        self._gatherer = Gatherer(self._session, options, components, mdns)
+        self._gatherer = Gatherer(self._session, options, components, mdns, nursery)
         self._nursery = nursery
         self._mdns = mdns
         self._mdns_ready: trio.Event | None = None
@@ -341,6 +341,21 @@ class Agent:
         It is called with all that came together, by the agent's own task, and must not raise.
         """
         self._session.hand_to(take, component, stream)
+
+    def set_alarm(self, deadline: float, alarm: Callable[[], None]) -> None:
+        """Have a function called at a time, which replaces the one before. Runs per packet.
+
+        It spares who uses `hand_to` a task of its own for time, and must not raise.
+        """
+        self._session.set_alarm(deadline, alarm)
+
+    def hand_candidates_to(self, tell: Callable[[Candidate | None], None]) -> None:
+        """Have a function told every candidate of the first stream, in place of `local_candidates`.
+
+        It is told None where a generation has no more, unless another has begun; it must not
+        raise.
+        """
+        self._gatherer.log.hand_to(tell)
 
     def watch(self, tell: Callable[[AgentState], None]) -> None:
         """Have a function told the state at once, in place of `states`.

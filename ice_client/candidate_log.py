@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from ice_client.core import Candidate
@@ -16,25 +18,42 @@ class CandidateLog:
     def __init__(self) -> None:
         self.candidates: list[tuple[int, Candidate]] = []
         self.is_ended = False
-        self._news = trio.Event()
+        self._readers = trio.lowlevel.ParkingLot()
+        self._tell: Callable[[Candidate | None], None] | None = None
 
     def add(self, stream: int, candidate: Candidate) -> None:
         """Tell every reader of a candidate."""
         self.candidates.append((stream, candidate))
-        self._wake()
+        self._readers.unpark_all()
+        if self._tell is not None and stream == 0:
+            self._tell(candidate)
 
     def end(self) -> None:
         """Tell every reader that there are no more."""
-        self.is_ended = True
-        self._wake()
+        was_ended, self.is_ended = self.is_ended, True
+        self._readers.unpark_all()
+        if self._tell is not None and not was_ended:
+            self._tell(None)
+
+    def succeed(self) -> CandidateLog:
+        """End it for another generation's log, with the same function to tell."""
+        successor = CandidateLog()
+        successor._tell, self._tell = self._tell, None
+        self.end()
+        return successor
+
+    def hand_to(self, tell: Callable[[Candidate | None], None]) -> None:
+        """Have a function told the first stream's candidates, and None after the last."""
+        self._tell = tell
+        for stream, candidate in self.candidates:
+            if stream == 0:
+                tell(candidate)
+        if self.is_ended:
+            tell(None)
 
     async def wait(self) -> None:
         """Return when there is more to read."""
-        await self._news.wait()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = trio.Event()
+        await self._readers.park()
 
 
 class LocalCandidates:

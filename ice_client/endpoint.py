@@ -9,7 +9,6 @@ import abc
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator
 
 import attrs
 import trio
@@ -91,7 +90,7 @@ class Endpoint(abc.ABC):
 
 
 class UdpEndpoint(Endpoint):
-    """A bound UDP socket. Made by `udp_endpoint`."""
+    """A bound UDP socket. Made by `open_udp_endpoint`."""
 
     def __init__(self, bound: socket.socket) -> None:
         self.base = Base(Address.from_sockaddr(bound.getsockname()))
@@ -100,6 +99,11 @@ class UdpEndpoint(Endpoint):
         # Nearly all packets come from where the one before came from, and go where it went.
         self._last_source: tuple[object, Address] | None = None
         self._last_remote: tuple[Address, tuple[str, int] | tuple[str, int, int, int]] | None = None
+
+    def close(self) -> None:
+        """Close the socket; who is receiving is to be cancelled before."""
+        trio.lowlevel.notify_closing(self._bound)
+        self._bound.close()
 
     def send_now(self, data: bytes, remote: Address) -> bool:
         """See `Endpoint`. Runs per packet."""
@@ -193,20 +197,14 @@ def bound_socket(kind: socket.SocketKind, local: Address, *, shared: bool = Fals
     return sock
 
 
-@contextlib.contextmanager
-def udp_endpoint(local: Address) -> Iterator[UdpEndpoint]:
-    """Bind a UDP socket for the length of the block.
+def open_udp_endpoint(local: Address) -> UdpEndpoint:
+    """Bind a UDP socket, for the caller to close.
 
     Raises:
         OSError: the address can't be bound.
 
     """
-    bound = bound_socket(socket.SOCK_DGRAM, local)
-    try:
-        yield UdpEndpoint(bound)
-    finally:
-        trio.lowlevel.notify_closing(bound)
-        bound.close()
+    return UdpEndpoint(bound_socket(socket.SOCK_DGRAM, local))
 
 
 def source_towards(remote: Address) -> Address | None:

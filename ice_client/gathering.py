@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import attrs
 import trio
@@ -25,7 +25,7 @@ from ice_client.core import (
     local_candidate,
     local_preferences,
 )
-from ice_client.endpoint import Endpoint, source_towards, udp_endpoint
+from ice_client.endpoint import Endpoint, open_udp_endpoint, source_towards
 from ice_client.errors import IceError
 from ice_client.interfaces import LocalAddress, local_addresses
 from ice_client.mdns import Mdns, random_name
@@ -79,6 +79,7 @@ class Gatherer:
         options: what to gather.
         components: for which (stream, component) pairs.
         mdns: publishes names if `options.mdns`.
+        nursery: where tasks of its run; they end before it does.
 
     Attributes:
         log: the candidates of this generation.
@@ -92,6 +93,7 @@ class Gatherer:
         options: AgentOptions,
         components: list[Component],
         mdns: Mdns | None,
+        nursery: trio.Nursery,
     ) -> None:
         self.session = session
         self.options = options
@@ -103,24 +105,27 @@ class Gatherer:
         self._mdns = mdns
         self._pending = Pending(self._all_gathered)
         self._relays = RelayGatherer(self)
-        self._addresses: dict[Address, list[trio.CancelScope]] = {}
+        self._addresses: dict[Address, list[Callable[[], None]]] = {}
         self._preferences: dict[Address, int] = {}
         self._names: dict[Address, str] = {}
         self._live: list[tuple[int, Candidate]] = []
         self._paced_until = float("-inf")
-        self._nursery: trio.Nursery | None = None
+        self._nursery = nursery
 
     async def run(self) -> None:
         """Gather, then follow the network's changes, until cancelled."""
-        async with trio.open_nursery() as self._nursery, watch_network() as changes:
-            await self._gather_new()
-            async for _ in changes:
-                await self._network_changed()
+        try:
+            async with watch_network() as changes:
+                await self._gather_new()
+                async for _ in changes:
+                    await self._network_changed()
+        finally:
+            for address in list(self._addresses):
+                self._close(address)
 
     async def restart(self) -> None:
         """Begin a new generation: with all that still lives at once, then with what is new."""
-        self.log.end()
-        self.log = CandidateLog()
+        self.log = self.log.succeed()
         live, self._live = self._live, []
         ticket = self._pending.open()
         for stream, candidate in live:
@@ -177,14 +182,13 @@ class Gatherer:
             self._set_preferences(new)
             for address in new:
                 await self._use(address)
-            if self._nursery is not None:
-                self._relays.start(self._nursery, self._components, self._pending)
+            self._relays.start(self._nursery, self._components, self._pending)
         finally:
             ticket.close()
 
     async def _use(self, address: Address) -> None:
-        scopes = self._addresses[address] = []
-        if self._nursery is None or self.options.policy is Policy.RELAY:
+        closers = self._addresses[address] = []
+        if self.options.policy is Policy.RELAY:
             return
         if self.options.mdns and self._mdns is not None:
             name = random_name()
@@ -192,19 +196,26 @@ class Gatherer:
                 await self._mdns.publish(name, address)
                 self._names[address] = name
         for component in self._components:
-            for transport in (Transport.UDP, *self.options.tcp_types):
-                scopes.append(scope := trio.CancelScope())
+            self._use_udp(address, component, closers)
+            for transport in self.options.tcp_types if self.options.policy is Policy.ALL else ():
+                scope = trio.CancelScope()
+                closers.append(scope.cancel)
                 ticket = self._pending.open()
-                host = self._tcp_host if transport.is_tcp else self._udp_host
-                self._nursery.start_soon(host, transport, address, component, ticket, scope)
+                self._nursery.start_soon(
+                    self._tcp_host, transport, address, component, ticket, scope
+                )
+
+    def _close(self, address: Address) -> None:
+        """Close an address's sockets."""
+        for close in self._addresses.pop(address):
+            close()
 
     async def _network_changed(self, *, restarted: bool = False) -> None:
         addresses = await local_addresses(self.options.interfaces)
         there = {each.address for each in addresses}
         for address in [each for each in self._addresses if each not in there]:
             _log.debug("%s is gone", address.host)
-            for scope in self._addresses.pop(address):
-                scope.cancel()
+            self._close(address)
             del self._preferences[address]
             name = self._names.pop(address, None)
             if name is not None and self._mdns is not None:
@@ -226,29 +237,43 @@ class Gatherer:
 
     # Host and server-reflexive candidates
 
-    async def _udp_host(
+    def _use_udp(
+        self, address: Address, component: Component, closers: list[Callable[[], None]]
+    ) -> None:
+        """Open an address's UDP socket, and gather from it."""
+        try:
+            endpoint = open_udp_endpoint(address)
+        except OSError as error:  # the address is gone already, or not usable yet
+            _log.debug("%s can't be bound: %s", address.host, error)
+            return
+        self.attach(endpoint, component)
+        scope = trio.CancelScope()
+
+        def close() -> None:
+            scope.cancel()
+            self.detach(endpoint.base)
+            endpoint.close()
+
+        closers.append(close)
+        if self.options.policy is Policy.ALL:
+            self._tell_host(endpoint.base, address, component)
+        if uris := self._stun_uris():
+            tickets = [self._pending.open() for _ in uris]
+            self._nursery.start_soon(self._ask_servers, endpoint, component, uris, tickets, scope)
+
+    async def _ask_servers(
         self,
-        transport: Transport,
-        address: Address,
+        endpoint: Endpoint,
         component: Component,
-        ticket: Ticket,
+        uris: list[StunUri],
+        tickets: list[Ticket],
         scope: trio.CancelScope,
     ) -> None:
-        """Keep an address's UDP socket until it is gone, and gather from it."""
-        with scope, ticket, self._bound(transport, address, component) as endpoint:
-            if endpoint is None:
-                return
-            if self.options.policy is Policy.ALL:
-                self._tell_host(endpoint.base, address, component)
-            if uris := self._stun_uris():
-                async with trio.open_nursery() as nursery:
-                    for uri in uris:
-                        other = self._pending.open()
-                        nursery.start_soon(self._server_reflexive, endpoint, uri, component, other)
-                    ticket.close()
-                    await trio.sleep_forever()
-            ticket.close()
-            await trio.sleep_forever()
+        """Gather server-reflexive candidates, and keep their mappings."""
+        with scope:
+            async with trio.open_nursery() as nursery:
+                for uri, ticket in zip(uris, tickets, strict=True):
+                    nursery.start_soon(self._server_reflexive, endpoint, uri, component, ticket)
 
     async def _tcp_host(
         self,
@@ -259,36 +284,17 @@ class Gatherer:
         scope: trio.CancelScope,
     ) -> None:
         """Keep an address's socket of a TCP type until it is gone."""
-        if self.options.policy is not Policy.ALL:
-            ticket.close()
-            return
-        with scope, ticket, self._bound(transport, address, component) as endpoint:
-            if endpoint is None:
+        with scope, ticket, contextlib.ExitStack() as stack:
+            try:
+                endpoint: Endpoint = stack.enter_context(tcp_endpoint(transport, address))
+            except OSError as error:
+                _log.debug("%s can't be bound: %s", address.host, error)
                 return
+            self.attach(endpoint, component)
+            stack.callback(self.detach, endpoint.base)
             self._tell_host(endpoint.base, address, component)
             ticket.close()
             await trio.sleep_forever()
-
-    @contextlib.contextmanager
-    def _bound(
-        self, transport: Transport, address: Address, component: Component
-    ) -> Iterator[Endpoint | None]:
-        """Make an endpoint and attach it for the length of the block; None if that can't be."""
-        opened: contextlib.AbstractContextManager[Endpoint] = (
-            tcp_endpoint(transport, address) if transport.is_tcp else udp_endpoint(address)
-        )
-        try:
-            endpoint = opened.__enter__()
-        except OSError as error:  # the address is gone already, or not usable yet
-            _log.debug("%s can't be bound: %s", address.host, error)
-            yield None
-            return
-        try:
-            self.attach(endpoint, component)
-            yield endpoint
-        finally:
-            self.detach(endpoint.base)
-            opened.__exit__(None, None, None)
 
     def _stun_uris(self) -> list[StunUri]:
         uris = [uri for server in self.options.servers for uri in server.uris]

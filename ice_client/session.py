@@ -130,6 +130,8 @@ class Session:
         self._ways: dict[tuple[int, int], _Way] = {}
         self._changed = trio.lowlevel.ParkingLot()
         self._timer = Timer()
+        self._core_at = self._alarm_at = math.inf
+        self._alarm: Callable[[], None] | None = None
         self._watch: Callable[[AgentState], None] | None = None
 
     # Endpoints
@@ -224,11 +226,21 @@ class Session:
     # Time and outputs
 
     async def keep_time(self) -> None:
-        """Wake the core at its deadlines, until cancelled."""
+        """Wake the core and who else asked for it at their deadlines, until cancelled."""
         while True:
             await self._timer.wait()
-            self.core.on_deadline(trio.current_time())
-            self.flush()
+            if trio.current_time() >= self._core_at:
+                self.core.on_deadline(trio.current_time())
+                self.flush()
+            if trio.current_time() >= self._alarm_at and self._alarm is not None:
+                self._alarm_at = math.inf
+                self._alarm()
+
+    def set_alarm(self, deadline: float, alarm: Callable[[], None]) -> None:
+        """Have a function called at a time; it replaces the one before. Runs per packet."""
+        self._alarm = alarm
+        self._alarm_at = deadline
+        self._timer.set(min(deadline, self._core_at))
 
     def flush(self) -> None:
         """Do what the core has put out; to be called after every call to it."""
@@ -244,7 +256,8 @@ class Session:
                     changed = True
                     self.events.publish(output)
         deadline = self.core.next_deadline()
-        self._timer.set(math.inf if deadline is None else deadline)
+        self._core_at = math.inf if deadline is None else deadline
+        self._timer.set(min(self._core_at, self._alarm_at))
         if changed:
             self._wake()
             if self._watch is not None:

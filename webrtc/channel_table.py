@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections import deque
 
 import trio
 
@@ -59,7 +58,7 @@ class ChannelTable:
         self._transport: PeerTransport | None = None
         self._sent = trio.lowlevel.ParkingLot()
         self._shells: dict[ChannelCore, DataChannel] = {}
-        self._incoming: deque[DataChannel] = deque()
+        self._incoming: list[DataChannel] = []
         self._news = trio.Event()
         self._is_over = False
 
@@ -113,7 +112,7 @@ class ChannelTable:
             if self._is_over:
                 return None
             await self._news.wait()
-        return self._incoming.popleft()
+        return self._incoming.pop(0)
 
     def close(self) -> None:
         """End every channel, and every iterator."""

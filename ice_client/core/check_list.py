@@ -6,7 +6,6 @@ RFC 8445 §6.1.2 and §6.1.4. What concerns several lists is in `check_list_set`
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
 from collections.abc import Iterator
 
 from ice_client.core.pair import CandidatePair
@@ -28,7 +27,7 @@ class CheckList:
 
     def __init__(self) -> None:
         self.pairs: list[CandidatePair] = []
-        self._triggered: deque[CandidatePair] = deque()  # each pair once: bounded by `pairs`
+        self._triggered: list[CandidatePair] = []  # each pair once: bounded by `pairs`
 
     def insert(self, pair: CandidatePair) -> None:
         """Put a pair in its place."""
@@ -51,7 +50,7 @@ class CheckList:
 
     def take_triggered(self) -> CandidatePair | None:
         """Take the first pair of the triggered-check queue."""
-        return self._triggered.popleft() if self._triggered else None
+        return self._triggered.pop(0) if self._triggered else None
 
     def discard_triggered(self, pair: CandidatePair) -> None:
         """Take a pair from the triggered-check queue, if it is there."""

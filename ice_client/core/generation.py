@@ -7,7 +7,6 @@ means (§7.2.5) and what a request of the peer's means (§7.3.1).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 from ice_client.core.candidate import Base, Candidate, CandidateType, Transport
@@ -58,7 +57,7 @@ class Generation:
         self.last_candidate_at = 0.0
         self._nominator = Nominator(context, self.lists, self.selection)
         self._client: CheckClient | None = None
-        self._early: deque[PeerRequest] = deque()
+        self._early: list[PeerRequest] = []
         self._is_retired = False
         self._next_ordinary_at = 0.0
         self._next_triggered_at = 0.0
@@ -424,6 +423,6 @@ class Generation:
     def _replay_early(self, now: float) -> None:
         if self.remote_credentials is None:
             return
-        early, self._early = self._early, deque()
+        early, self._early = self._early, []
         for request in early:
             self.on_request(request, now)

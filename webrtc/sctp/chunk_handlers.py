@@ -26,6 +26,11 @@ _ALL = frozenset(_State)
 _RECEIVES = frozenset({_State.ESTABLISHED, _State.SHUTDOWN_PENDING, _State.SHUTDOWN_SENT})
 _SENDS = frozenset({_State.ESTABLISHED, _State.SHUTDOWN_PENDING, _State.SHUTDOWN_RECEIVED})
 _ALIVE = _ALL - {_State.CLOSED, _State.COOKIE_WAIT}
+_COOKIE_WAIT = frozenset({_State.COOKIE_WAIT})
+_COOKIE_ECHOED = frozenset({_State.COOKIE_ECHOED})
+_SHUTS_DOWN = _ALIVE - {_State.COOKIE_ECHOED}
+_HAS_SHUT_DOWN = frozenset({_State.SHUTDOWN_SENT, _State.SHUTDOWN_ACK_SENT})
+_HAS_ACKNOWLEDGED = frozenset({_State.SHUTDOWN_ACK_SENT})
 _MAX_REPORTED_CHUNK = 64
 
 _Handler = Callable[[RawChunk, float], bool]
@@ -45,23 +50,23 @@ class ChunkHandlers:
         self._control = control
         opening = control.opening
         self._handlers: dict[int, tuple[frozenset[AssociationState], _Handler]] = {
-            ChunkType.INIT_ACK: (frozenset({_State.COOKIE_WAIT}), opening.on_init_ack),
+            ChunkType.INIT_ACK: (_COOKIE_WAIT, opening.on_init_ack),
             ChunkType.COOKIE_ECHO: (_ALL, self._on_cookie_echo),
             ChunkType.COOKIE_ACK: (
-                frozenset({_State.COOKIE_ECHOED}),
+                _COOKIE_ECHOED,
                 lambda _chunk, now: opening.on_cookie_ack(now),
             ),
             ChunkType.HEARTBEAT: (_ALIVE, self._on_heartbeat),
             ChunkType.HEARTBEAT_ACK: (_ALIVE, self._on_heartbeat_ack),
             ChunkType.ABORT: (_ALL, self._on_abort),
             ChunkType.ERROR: (_ALL, self._on_error),
-            ChunkType.SHUTDOWN: (_ALIVE - {_State.COOKIE_ECHOED}, self._on_shutdown),
+            ChunkType.SHUTDOWN: (_SHUTS_DOWN, self._on_shutdown),
             ChunkType.SHUTDOWN_ACK: (
-                frozenset({_State.SHUTDOWN_SENT, _State.SHUTDOWN_ACK_SENT}),
+                _HAS_SHUT_DOWN,
                 self._on_shutdown_ack,
             ),
             ChunkType.SHUTDOWN_COMPLETE: (
-                frozenset({_State.SHUTDOWN_ACK_SENT}),
+                _HAS_ACKNOWLEDGED,
                 self._on_shutdown_complete,
             ),
             ChunkType.RECONFIG: (_SENDS, self._on_reconfig),

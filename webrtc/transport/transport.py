@@ -10,14 +10,12 @@ import contextlib
 import logging
 import math
 import secrets
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import trio
 
 from ice_client import Agent, AgentState, Candidate, Credentials, open_ice_agent
-from ice_client.timer import Timer
 from webrtc.dtls import (
     Closed,
     Connected,
@@ -28,6 +26,7 @@ from webrtc.dtls import (
     Failed,
     MediaPacketKind,
     SrtpError,
+    SrtpKeys,
     SrtpSession,
     media_packet_kind,
 )
@@ -73,8 +72,6 @@ class PeerTransport:
         parameters: as negotiated.
         agent: the ICE agent, while `run` runs.
         dtls: the DTLS endpoint.
-        srtp: protects packets; None before DTLS is connected, and where it agreed on no profile.
-        rtp: all media streams of the transport.
         channels: data channels, if they use this transport.
         counters: packets that went no further.
         sent: tasks that wait for packets to leave; all are woken when any did.
@@ -85,20 +82,18 @@ class PeerTransport:
         self.parameters = parameters
         self.agent: Agent | None = None
         self.dtls = DtlsEndpoint(settings.certificate, settings.dtls)
-        self.srtp: SrtpSession | None = None
-        config = SessionConfig(settings.cname, ntp_offset=ntp_offset())
-        self.rtp = RtpSession(config, secrets.randbelow)
+        # Made when they are asked for: with data channels alone they never are.
+        self._srtp: SrtpSession | None = None
+        self._rtp: RtpSession | None = None
+        self._srtp_keys: SrtpKeys | None = None
         self.channels: DataChannels | None = None
         self.counters = TransportCounters()
         self.sent = trio.lowlevel.ParkingLot()
         self.ice_state = AgentState.NEW
         self._settings = settings
         self._tell = tell
-        self._timer = Timer()
         self._data: DataParameters | None = None
-        self._early: deque[bytes] = deque(maxlen=MAX_EARLY)
-        self._nursery: trio.Nursery | None = None
-        self._generation = 0
+        self._early: list[bytes] = []
         self._sctp_has_begun = False
         self._is_flushing = self._flush_again = False
         self._scope = trio.CancelScope(shield=True)
@@ -112,26 +107,37 @@ class PeerTransport:
         """What negotiation calls it."""
         return self.parameters.id
 
+    @property
+    def rtp(self) -> RtpSession:
+        """All media streams of the transport."""
+        if self._rtp is None:
+            config = SessionConfig(self._settings.cname, ntp_offset=ntp_offset())
+            self._rtp = RtpSession(config, secrets.randbelow)
+        return self._rtp
+
+    @property
+    def srtp(self) -> SrtpSession | None:
+        """What protects packets; None before DTLS is connected, or if it agreed on no profile."""
+        if self._srtp is None and self._srtp_keys is not None:
+            self._srtp = SrtpSession(self._srtp_keys)
+        return self._srtp
+
     # Its life
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Open the agent and carry packets until closed."""
         # Shielded: whoever is cancelled closes us first, and the peer is still told.
         with self._scope:
-            async with (
-                open_ice_agent(
-                    controlling=self.parameters.is_controlling,
-                    options=self._settings.ice,
-                    credentials=self.parameters.local_credentials,
-                ) as self.agent,
-                trio.open_nursery() as nursery,
-            ):
-                self._nursery = nursery
+            async with open_ice_agent(
+                controlling=self.parameters.is_controlling,
+                options=self._settings.ice,
+                credentials=self.parameters.local_credentials,
+            ) as self.agent:
                 self.agent.watch(self._watch_ice)
                 self.agent.hand_to(self._receive)
-                nursery.start_soon(self._tell_candidates, self.agent, self._generation)
+                self.agent.hand_candidates_to(self._tell_candidate)
                 task_status.started()
-                await self._keep_time()
+                await trio.sleep_forever()
 
     def close(self) -> None:
         """Tell the peer, and end it."""
@@ -151,7 +157,7 @@ class PeerTransport:
             self._remote, self._candidates = None, set()
             self._has_all_candidates = False
             self.parameters = parameters
-            await self._restart(agent, parameters.local_credentials)
+            await agent.restart(parameters.local_credentials)
         self.parameters = parameters
         remote = parameters.remote
         if remote is None:
@@ -196,18 +202,9 @@ class PeerTransport:
             self._begin_dtls()
             self.flush()
 
-    async def _restart(self, agent: Agent, credentials: Credentials) -> None:
-        generation = self._generation = self._generation + 1
-        await agent.restart(credentials)
-        assert self._nursery is not None  # noqa: S101 - there is one where there is an agent
-        self._nursery.start_soon(self._tell_candidates, agent, generation)
-
-    async def _tell_candidates(self, agent: Agent, generation: int) -> None:
-        """Tell a generation's candidates, and that it has no more, unless there is another."""
-        async for candidate in agent.local_candidates():
+    def _tell_candidate(self, candidate: Candidate | None) -> None:
+        if not self._scope.cancel_called:
             self._tell(self, CandidateGathered(candidate))
-        if generation == self._generation:
-            self._tell(self, CandidateGathered(None))
 
     def _begin_dtls(self) -> None:
         """Shake hands once both the peer and a way to it are known."""
@@ -223,8 +220,8 @@ class PeerTransport:
             case DataReceived(data):
                 self._take_sctp(data)
             case Connected(srtp):
-                if srtp is not None and not self._has_media_ended:
-                    self.srtp = SrtpSession(srtp)
+                if not self._has_media_ended:
+                    self._srtp_keys = srtp
                 self._tell(self, DtlsChanged(DtlsState.CONNECTED))
                 self._begin_sctp()
             case Closed():
@@ -253,12 +250,14 @@ class PeerTransport:
             remote_max_message_size=parameters.max_message_size or 0,
             now=trio.current_time(),
         )
-        while self._early:
-            self._take_sctp(self._early.popleft())
+        early, self._early = self._early, []
+        for packet in early:
+            self._take_sctp(packet)
 
     def _take_sctp(self, packet: bytes) -> None:
         """Take a packet out of DTLS. Hot."""
         if self.channels is None:
+            del self._early[: 1 - MAX_EARLY]
             self._early.append(packet)
         else:
             self._guard(None, self.channels.receive, packet, trio.current_time())
@@ -275,31 +274,34 @@ class PeerTransport:
     def _take(self, packet: bytes, now: float) -> None:
         kind = media_packet_kind(packet)
         if kind is MediaPacketKind.DTLS:
-            self.dtls.receive(packet, now)
-            for event in self.dtls.take_events():
-                self._on_dtls_event(event)
+            message = self.dtls.receive_message(packet)
+            if message:
+                self._take_sctp(message)
+            elif message is None:
+                self.dtls.receive(packet, now)
+                for event in self.dtls.take_events():
+                    self._on_dtls_event(event)
             return
-        srtp = self.srtp
+        rtp = self._rtp
+        srtp = None if rtp is None else self._srtp or self.srtp
         if kind not in (MediaPacketKind.RTP, MediaPacketKind.RTCP):
             self.counters.unknown += 1
-        elif srtp is None:
+        elif rtp is None or srtp is None:
             self.counters.early += 1
         else:
             is_rtp = kind is MediaPacketKind.RTP
             plain = srtp.unprotect_rtp(packet) if is_rtp else srtp.unprotect_rtcp(packet)
             if plain is not None:
-                self.rtp.receive(plain, now)
+                rtp.receive(plain, now)
 
-    async def _keep_time(self) -> None:
-        while True:
-            await self._timer.wait()
-            now = trio.current_time()
-            self._guard(self._end_dtls, self.dtls.on_deadline, now)
-            if not self._has_media_ended:
-                self._guard(self._end_media, self.rtp.on_deadline, now)
-            if self.channels is not None:
-                self._guard(self._end_channels, self.channels.on_deadline, now)
-            self.flush()
+    def _on_deadline(self) -> None:
+        now = trio.current_time()
+        self._guard(self._end_dtls, self.dtls.on_deadline, now)
+        if self._rtp is not None and not self._has_media_ended:
+            self._guard(self._end_media, self._rtp.on_deadline, now)
+        if self.channels is not None:
+            self._guard(self._end_channels, self.channels.on_deadline, now)
+        self.flush()
 
     def flush(self) -> None:
         """Send what the cores want sent, and tell what happened in them. Hot."""
@@ -319,17 +321,18 @@ class PeerTransport:
         if self.channels is not None:
             self._guard(self._end_channels, self._flush_channels, self.channels, now)
         self._guard(self._end_dtls, self._flush_dtls)
-        if not self._has_media_ended:
-            self._guard(self._end_media, self._flush_media)
+        rtp = None if self._has_media_ended else self._rtp
+        if rtp is not None:
+            self._guard(self._end_media, self._flush_media, rtp)
         if self.sent:
             self.sent.unpark_all()
-        self._timer.set(
-            min(
+        if self.agent is not None:
+            deadline = min(
                 _or_never(self.dtls.next_deadline()),
-                math.inf if self._has_media_ended else _or_never(self.rtp.next_deadline()),
+                math.inf if rtp is None else _or_never(rtp.next_deadline()),
                 math.inf if self.channels is None else _or_never(self.channels.next_deadline()),
             )
-        )
+            self.agent.set_alarm(deadline, self._on_deadline)
 
     def _flush_channels(self, channels: DataChannels, now: float) -> None:
         dtls = self.dtls
@@ -346,14 +349,9 @@ class PeerTransport:
             self._on_dtls_event(event)
             self._flush_again = True
 
-    def _flush_media(self) -> None:
-        self._send_rtp()
-        for event in self.rtp.take_events():
-            self._tell(self, RtpChanged(event))
-
-    def _send_rtp(self) -> None:
-        srtp = self.srtp
-        for datagram in self.rtp.take_datagrams():
+    def _flush_media(self, rtp: RtpSession) -> None:
+        srtp = self._srtp or self.srtp
+        for datagram in rtp.take_datagrams():
             if srtp is None:
                 self.counters.unsendable += 1
                 continue
@@ -362,6 +360,8 @@ class PeerTransport:
                 self._send(srtp.protect_rtcp(data) if datagram.is_rtcp else srtp.protect_rtp(data))
             except SrtpError:
                 self.counters.unsendable += 1
+        for event in rtp.take_events():
+            self._tell(self, RtpChanged(event))
 
     def _send(self, datagram: bytes) -> None:
         # A packet with no way to go, or no room, is lost as on any network: DTLS and SCTP send
@@ -403,7 +403,7 @@ class PeerTransport:
 
     def _end_media(self) -> None:
         self._has_media_ended = True
-        self.srtp = None
+        self._srtp = self._srtp_keys = None
 
     def _end_dtls(self) -> None:
         self.dtls.abandon(_FAILED_HERE)

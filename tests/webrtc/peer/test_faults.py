@@ -27,13 +27,16 @@ async def faults(transport: PeerTransport, count: int = 1) -> None:
             await trio.sleep(0.01)
 
 
-@pytest.mark.parametrize("layer", ["channels", "rtp", "dtls"])
+@pytest.mark.parametrize(
+    ("layer", "step"),
+    [("channels", "receive"), ("rtp", "receive"), ("dtls", "receive_message")],
+)
 async def test_a_packet_over_which_a_layer_fails_is_lost_and_counted(
-    layer: str, monkeypatch: pytest.MonkeyPatch
+    layer: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_call() as call:
         with monkeypatch.context() as patch:
-            patch.setattr(getattr(call.victim, layer), "receive", fails)
+            patch.setattr(getattr(call.victim, layer), step, fails)
             await call.channel.send("this comes once the bug is gone")
             await faults(call.victim, 3 if layer == "rtp" else 1)
         with trio.fail_after(TIMEOUT):
