@@ -100,13 +100,15 @@ async def probe_nat(server: Address, *, lifetimes: Sequence[float] = ()) -> NatR
         )
         other = _other_address(first, server.family)
         result = attrs.evolve(result, offered=other is not None)
-        if other is not None:
-            result = attrs.evolve(
-                result,
-                mapping=await _mapping(discovery, local, mapped, other),
-                filtering=await _filtering(discovery),
-            )
-        result = attrs.evolve(result, hairpin=await _hairpins(discovery, local, mapped))
+        filtering = _Filtering(discovery)
+        async with trio.open_nursery() as nursery:
+            # Beside the others, as it has sockets of its own and waits for what does not come.
+            if other is not None:
+                nursery.start_soon(filtering.discover)
+                mapping = await _mapping(discovery, local, mapped, other)
+                result = attrs.evolve(result, mapping=mapping)
+            result = attrs.evolve(result, hairpin=await _hairpins(discovery, local, mapped))
+        result = attrs.evolve(result, filtering=filtering.found)
     return await _lifetime(server, result, lifetimes) if lifetimes else result
 
 
@@ -169,19 +171,38 @@ async def _mapping(
     return Mapping.ADDRESS_DEPENDENT if third == second else Mapping.ADDRESS_AND_PORT_DEPENDENT
 
 
-async def _filtering(discovery: _Discovery) -> Filtering:
-    """Run the tests of RFC 5780 §4.4.
+class _Filtering:
+    """The tests of RFC 5780 §4.4.
 
-    With a socket of its own, as the mapping tests have let the other address in.
+    With sockets of their own, as the mapping tests have let the other address in; side by side,
+    as neither sends anywhere but to the server's first address, and so opens nothing to the other.
     """
-    with trio.socket.socket(discovery.sock.family, socket.SOCK_DGRAM) as sock:
-        await _bind_towards(sock, discovery.server)
-        fresh = _Discovery(sock, discovery.server)
-        if await fresh.bind(change=ChangeRequest(change_ip=True, change_port=True)) is not None:
+
+    def __init__(self, discovery: _Discovery) -> None:
+        self._discovery = discovery
+        self._passes: dict[bool, bool] = {}
+
+    async def discover(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ask, True)
+            nursery.start_soon(self._ask, False)
+
+    async def _ask(self, change_ip: bool) -> None:
+        with trio.socket.socket(self._discovery.sock.family, socket.SOCK_DGRAM) as sock:
+            await _bind_towards(sock, self._discovery.server)
+            fresh = _Discovery(sock, self._discovery.server)
+            answer = await fresh.bind(change=ChangeRequest(change_ip=change_ip, change_port=True))
+            self._passes[change_ip] = answer is not None
+
+    @property
+    def found(self) -> Filtering | None:
+        """What they say; None if they were not made."""
+        if not self._passes:
+            return None
+        if self._passes[True]:
             return Filtering.ENDPOINT_INDEPENDENT
-        if await fresh.bind(change=ChangeRequest(change_port=True)) is not None:
-            return Filtering.ADDRESS_DEPENDENT
-    return Filtering.ADDRESS_AND_PORT_DEPENDENT
+        passes_port = self._passes[False]
+        return Filtering.ADDRESS_DEPENDENT if passes_port else Filtering.ADDRESS_AND_PORT_DEPENDENT
 
 
 async def _hairpins(discovery: _Discovery, local: Address, mapped: Address) -> bool | None:
