@@ -9,7 +9,7 @@ BROWSER_DEPS := tests/browsers/node_modules/.package-lock.json
 # What the server needs from Debian (the compiler is for the native engine), and what tests
 # and measurements need on top of it.
 DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
-DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev nftables util-linux \
+DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev golang-github-pion-webrtc.v3-dev nftables util-linux \
                 gir1.2-nice-0.1 gstreamer1.0-nice python3-gst-1.0 \
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
@@ -52,7 +52,7 @@ bench: debian-bench $(DEPS)
 clean:
 	rm -rf $(VENV) tests/browsers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-NATIVE := $(filter-out %/_engine.c,$(wildcard turnd/datapath/native/*.[ch] turnd/datapath/native/*.pyx))
+NATIVE := $(filter-out %/_engine.c,$(wildcard turnd/datapath/native/*.[ch] turnd/datapath/native/*.pyx turnd/datapath/native/*.pxd))
 
 $(DEPS): pyproject.toml setup.py $(NATIVE) | debian-run
 	$(PYTHON) -m venv $(VENV)
