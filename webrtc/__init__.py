@@ -17,6 +17,7 @@ from webrtc.configuration import Configuration
 from webrtc.connection_state import ConnectionState, GatheringState
 from webrtc.data_channel import ChannelClosedError, DataChannel
 from webrtc.dtls import Certificate
+from webrtc.encoding import EncodingParameters, SimulcastError
 from webrtc.errors import WebRtcError
 from webrtc.peer_connection import PeerConnection
 from webrtc.peer_states import ConnectionClosedError, ConnectionFailedError
@@ -43,6 +44,7 @@ __all__ = [
     "Description",
     "DescriptionType",
     "Direction",
+    "EncodingParameters",
     "GatheringState",
     "IceCandidate",
     "IceServer",
@@ -55,6 +57,7 @@ __all__ = [
     "RtpTransceiver",
     "SignalingState",
     "SignallingError",
+    "SimulcastError",
     "TrackEvent",
     "WebRtcError",
 ]

@@ -21,6 +21,8 @@ from webrtc.connection_state import (
 from webrtc.data_channel import DataChannel
 from webrtc.descriptions import PeerDescriptions
 from webrtc.dtls import Certificate
+from webrtc.encoding import EncodingParameters, simulcast
+from webrtc.media_stats import Report
 from webrtc.peer_states import ConnectionClosedError
 from webrtc.receiver import Queue
 from webrtc.sctp import ChannelOptions
@@ -43,7 +45,7 @@ from webrtc.sdp import (
     TransportRemoved,
 )
 from webrtc.sender import Source
-from webrtc.stats import Report, get_stats
+from webrtc.stats import get_stats
 from webrtc.transceiver import RtpTransceiver, TrackEvent
 from webrtc.transceiver_table import TransceiverTable
 from webrtc.transport import (
@@ -266,6 +268,7 @@ class PeerConnection(PeerDescriptions):
         *,
         direction: Direction | str = Direction.SENDRECV,
         stream_ids: Iterable[str] = (),
+        encodings: Iterable[EncodingParameters] = (),
     ) -> RtpTransceiver:
         """Make a transceiver; an exchange of descriptions gives it a media section.
 
@@ -274,9 +277,12 @@ class PeerConnection(PeerDescriptions):
             source: what its sender sends; see `RtpSender.replace_track`.
             direction: what is wanted.
             stream_ids: the MediaStreams that our track is in: those of one are played in step.
+            encodings: the streams to send our track as; several, each with its rid, are a
+                simulcast, of which a peer that takes none gets the first.
 
         Raises:
             ConnectionClosedError: the connection is closed.
+            SimulcastError: encodings of one track that cannot be told apart.
 
         """
         transceiver = self._transceivers.add(
@@ -285,6 +291,7 @@ class PeerConnection(PeerDescriptions):
             direction=Direction(direction),
             stream_ids=stream_ids,
             by_track=False,
+            encodings=simulcast(encodings),
         )
         transceiver.sender.replace_track(source)
         self._look_for_need()

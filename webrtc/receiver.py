@@ -12,6 +12,7 @@ from webrtc.media.codecs import audio_decoder, video_decoder
 from webrtc.media.codecs.base import Decoded
 from webrtc.media.frames import AudioFrame, EncodedFrame, VideoFrame
 from webrtc.media.worker import CodecWorker, audio_decoder_worker, video_decoder_worker
+from webrtc.meters import PlaybackMeter
 from webrtc.rtp import FrameReceived, PacketReceived, ReceiveStatistics
 from webrtc.rtp_parameters import receiver_config
 from webrtc.sdp import Codec, MediaKind, ReceiveParameters
@@ -78,6 +79,7 @@ class RtpReceiver:
     Attributes:
         kind: audio or video.
         frames_decoded: frames that came out of the decoder.
+        meter: what was played.
         failure: why nothing is decoded any more, if a codec failed; None else.
 
     """
@@ -85,6 +87,7 @@ class RtpReceiver:
     def __init__(self, kind: MediaKind) -> None:
         self.kind = kind
         self.frames_decoded = 0
+        self.meter = PlaybackMeter()
         self.failure: str | None = None
         self._transport: PeerTransport | None = None
         self._parameters: ReceiveParameters | None = None
@@ -95,6 +98,7 @@ class RtpReceiver:
         self._packets: Queue[PacketReceived] | None = None
         self._wanted = trio.Event()
         self._ssrc: int | None = None
+        self._payload_type: int | None = None
         self._layer: str | None = None
         self._is_stopped = False
 
@@ -207,6 +211,7 @@ class RtpReceiver:
         """Take what the RTP session gives. Hot."""
         if not self._is_of_choice(event):
             return
+        self._payload_type = event.frame.payload_type
         if self._wanted.is_set():
             self._encoded.put(event)
         if self._forwarded is not None:
@@ -266,7 +271,7 @@ class RtpReceiver:
         first: FrameReceived,
         codec: Codec,
     ) -> FrameReceived | None:
-        due: deque[float] = deque()
+        due: deque[tuple[float, float]] = deque()
         rest: FrameReceived | None = None
 
         async def feed() -> None:
@@ -276,21 +281,41 @@ class RtpReceiver:
                 if event.frame.payload_type != codec.payload_type:
                     rest = event
                     break
-                due.append(event.frame.playout_at)
+                due.append((event.frame.playout_at, event.frame.received_at))
                 await worker.put(_encoded(event, codec))
                 event = await anext(self._encoded, None)
             worker.finish()
 
+        before = self.meter.decode_time
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed)
             async for decoded in worker:
                 if decoded.key_frame_wanted:
                     self.request_key_frame()
-                await trio.sleep_until(due.popleft())
+                playout_at, received_at = due.popleft()
+                await trio.sleep_until(playout_at)
                 for frame in decoded.frames:
                     self.frames_decoded += 1
+                    self._measure(frame, received_at)
                     self._decoded.put(frame)
+                self.meter.decode_time = before + worker.busy
         return rest
+
+    def _measure(self, frame: VideoFrame | AudioFrame, received_at: float) -> None:
+        if isinstance(frame, VideoFrame):
+            self.meter.show(frame, received_at, trio.current_time())
+        else:
+            self.meter.play(frame, received_at, trio.current_time())
+
+    @property
+    def shown_ssrc(self) -> int | None:
+        """The stream that is decoded; None before there is one."""
+        return self._ssrc
+
+    @property
+    def payload_type(self) -> int | None:
+        """Of the last frame that came; None before."""
+        return self._payload_type
 
 
 def _encoded(event: FrameReceived, codec: Codec) -> EncodedFrame:

@@ -44,7 +44,9 @@ def send_codec(parameters: SendParameters) -> SdpCodec | None:
     return next((codec for codec in parameters.codecs if is_codec_of_ours(codec)), None)
 
 
-def sender_config(parameters: SendParameters, sources: Sources) -> SenderConfig:
+def sender_config(
+    parameters: SendParameters, sources: Sources, rid: str | None = None
+) -> SenderConfig:
     """Return how to send one stream; the codecs that carry media, the preferred one first."""
     codecs = [rtp_codec(codec) for codec in parameters.codecs]
     media = tuple(codec for codec in codecs if codec.role is CodecRole.MEDIA)
@@ -58,6 +60,7 @@ def sender_config(parameters: SendParameters, sources: Sources) -> SenderConfig:
         mid=parameters.mid,
         ssrc=sources.ssrc,
         codecs=media,
+        rid=rid,
         rtx_ssrc=sources.rtx_ssrc if rtx else None,
         rtx_payload_types=rtx,
         red_payload_type=fec[0] if fec is not None else None,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TypeAlias
 
 import trio
 
-from webrtc.media.codecs import VideoSettings, audio_encoder, video_encoder
-from webrtc.media.codecs.base import AudioEncoder, VideoEncoder
+from webrtc.encoding import Encoding, deal
 from webrtc.media.errors import MediaError
 from webrtc.media.frames import AudioFrame, EncodedFrame, VideoFrame
-from webrtc.media.worker import CodecWorker, audio_encoder_worker, video_encoder_worker
+from webrtc.meters import SourceMeter
 from webrtc.rtp import HeaderExtensions, RtpError, SendStatistics
-from webrtc.rtp_parameters import send_codec, sender_config
+from webrtc.rtp_parameters import send_codec
 from webrtc.sdp import Codec, MediaKind, SendParameters, Sources
 from webrtc.source_reader import SourceReader
 from webrtc.transport import PeerTransport
@@ -36,35 +35,30 @@ class RtpSender:
 
     Args:
         kind: audio or video.
-        sources: our SSRCs.
+        encodings: the streams that a track is sent as, the one for everybody first.
 
     Attributes:
         kind: audio or video.
-        sources: our SSRCs.
-        frames_encoded: frames that were sent, however they came.
+        encodings: likewise.
         frames_dropped: pictures that were not encoded, since the network was behind.
         failure: why nothing is sent any more, if a codec failed; None else.
+        meter: what the source gave.
 
     """
 
-    def __init__(self, kind: MediaKind, sources: Sources) -> None:
+    def __init__(self, kind: MediaKind, encodings: Iterable[Encoding]) -> None:
         self.kind = kind
-        self.sources = sources
-        self.frames_encoded = 0
+        self.encodings = tuple(encodings)
         self.frames_dropped = 0
         self.failure: str | None = None
+        self.meter = SourceMeter()
         self._source: Source | None = None
         self._transport: PeerTransport | None = None
         self._parameters: SendParameters | None = None
         self._codec: Codec | None = None
-        self._encoder: VideoEncoder | AudioEncoder | None = None
-        self._bit_rate: int | None = None
-        self._expected_loss = 0.0
+        self._live: tuple[Encoding, ...] = ()
         self._scope = trio.CancelScope()
         self._changed = trio.Event()
-        self._is_added = False
-        self._offset: int | None = None
-        self._last: tuple[int, float] | None = None
 
     # What is sent
 
@@ -87,27 +81,57 @@ class RtpSender:
         self._restart()
 
     @property
+    def sources(self) -> Sources:
+        """SSRCs of the first encoding."""
+        return self.encodings[0].sources
+
+    @property
     def codec(self) -> Codec | None:
         """What is encoded with; None until negotiated."""
         return self._codec
 
     @property
     def bit_rate(self) -> int | None:
-        """Bits per second that the encoder aims at; None while there is none."""
-        return self._encoder.bit_rate if self._encoder is not None else None
+        """Bits per second that the encoders aim at together; None while there is none."""
+        rates = [each.bit_rate for each in self.encodings]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) if known else None
+
+    @property
+    def frames_encoded(self) -> int:
+        """Frames that were sent, however they came."""
+        return sum(each.frames_sent for each in self.encodings)
 
     @property
     def is_ready(self) -> bool:
         """Whether something sent now would leave."""
-        return self._is_added and self._transport is not None and self._transport.srtp is not None
+        return bool(self._live) and self._transport is not None and self._transport.srtp is not None
 
-    def send_encoded(self, frame: EncodedFrame, extensions: HeaderExtensions | None = None) -> None:
+    def send_encoded(
+        self,
+        frame: EncodedFrame,
+        extensions: HeaderExtensions | None = None,
+        *,
+        rid: str | None = None,
+    ) -> None:
         """Send a frame that is encoded already; it is lost unless `is_ready`.
+
+        Args:
+            frame: in a codec that was negotiated.
+            extensions: RTP header extensions to go with it.
+            rid: of a simulcast, which stream it is of.
 
         Raises:
             RtpError: its codec was not negotiated, or it is no frame of it.
 
         """
+        encoding = next((each for each in self._live if rid in (None, each.parameters.rid)), None)
+        if encoding is not None:
+            self._send(encoding, frame, extensions)
+
+    def _send(
+        self, encoding: Encoding, frame: EncodedFrame, extensions: HeaderExtensions | None = None
+    ) -> None:
         transport, parameters = self._transport, self._parameters
         if transport is None or parameters is None or not self.is_ready:
             return
@@ -115,19 +139,9 @@ class RtpSender:
         codec = next((each for each in parameters.codecs if each.key == name), None)
         if codec is None:
             raise RtpError(f"{frame.codec} was not negotiated")
-        if extensions is None and frame.audio_level is not None:
-            extensions = HeaderExtensions(audio_level=frame.audio_level)
-        now = trio.current_time()
-        timestamp = self._continued(frame.timestamp, codec.clock_rate, now)
-        transport.rtp.send_frame(
-            self.sources.ssrc,
-            frame.data,
-            timestamp,
-            now,
-            payload_type=codec.payload_type,
-            extensions=extensions,
-        )
-        self.frames_encoded += 1
+        encoding.send(transport, codec, frame, extensions)
+        if frame.audio_level is not None:
+            self.meter.hear_level(frame.audio_level)
         transport.flush()
 
     def send_payload(
@@ -162,75 +176,78 @@ class RtpSender:
         )
         transport.flush()
 
-    def _continued(self, timestamp: int, clock_rate: int, now: float) -> int:
-        """Return a timestamp that goes on where the source before this one ended."""
-        if self._offset is None:
-            self._offset = 0
-            if self._last is not None:
-                last, at = self._last
-                self._offset = last + round((now - at) * clock_rate) - timestamp
-        continued = (timestamp + self._offset) & 0xFFFFFFFF
-        self._last = continued, now
-        return continued
-
     # For the peer connection
 
     def configure(self, transport: PeerTransport | None, parameters: SendParameters | None) -> None:
         """Follow negotiation: None for either stops sending."""
         codec = send_codec(parameters) if parameters is not None else None
-        is_same = (transport, codec) == (self._transport, self._codec)
-        if self._transport is not None and transport is not self._transport:
-            self._remove()
+        live = self._negotiated(parameters)
+        is_same = (transport, codec, live) == (self._transport, self._codec, self._live)
+        old = self._transport
+        if old is not None and transport is not old:
+            # One that pauses on its transport keeps its numbers: the peer knows its SSRC.
+            for encoding in self.encodings:
+                encoding.detach(old)
+            old.flush()
         self._transport, self._parameters, self._codec = transport, parameters, codec
+        self._live = live if transport is not None else ()
         if transport is not None and parameters is not None:
-            transport.rtp.add_sender(sender_config(parameters, self.sources))
-            self._is_added = True
+            for encoding in live:
+                rid = encoding.parameters.rid if parameters.layers else None
+                encoding.attach(transport, parameters, rid)
         if not is_same:
             self._restart()
+
+    def _negotiated(self, parameters: SendParameters | None) -> tuple[Encoding, ...]:
+        """Return the encodings that the peer takes: of a peer without simulcast the first."""
+        if parameters is None:
+            return ()
+        wanted = {layer.rid for layer in parameters.layers}
+        taken = tuple(each for each in self.encodings if each.parameters.rid in wanted)
+        return taken or self.encodings[:1]
 
     def stop(self) -> None:
         """Send nothing any more."""
         self._source = None
-        self._remove()
-        self._transport = self._parameters = self._codec = None
+        self.configure(None, None)
         self._restart()
 
-    def _remove(self) -> None:
-        if self._transport is not None and self._is_added:
-            self._transport.rtp.remove_sender(self.sources.ssrc)
-            self._transport.flush()
-        self._is_added = False
-
-    def request_key_frame(self) -> None:
-        """Have the encoder make its next frame a key frame."""
-        if self._encoder is not None and self.kind is MediaKind.VIDEO:
-            self._encoder.request_key_frame()  # type: ignore[union-attr]
+    def request_key_frame(self, ssrc: int) -> None:
+        """Have an encoder make its next frame a key frame."""
+        for encoding in self.encodings:
+            if encoding.sources.ssrc == ssrc:
+                encoding.request_key_frame()
 
     def set_bit_rate(self, rate_bps: int) -> None:
-        """Have the encoder aim at a bit rate."""
+        """Have the encoders aim at a bit rate, all together."""
         limit = self._parameters.max_rate_bps if self._parameters is not None else None
-        self._bit_rate = rate_bps if limit is None else min(rate_bps, limit)
-        if self._encoder is not None:
-            self._encoder.set_bit_rate(self._bit_rate)
+        rate = rate_bps if limit is None else min(rate_bps, limit)
+        for encoding, share in deal(rate, list(self._live)).items():
+            encoding.set_bit_rate(share)
 
     def set_expected_loss(self, fraction: float) -> None:
         """Have an audio encoder reckon with this share of lost packets (in-band FEC)."""
-        self._expected_loss = fraction
-        if self._encoder is not None and self.kind is MediaKind.AUDIO:
-            self._encoder.set_expected_loss(fraction)  # type: ignore[union-attr]
+        for encoding in self.encodings:
+            encoding.set_expected_loss(fraction)
+
+    def has_ssrc(self, ssrc: int) -> bool:
+        """Whether it sends media under this SSRC."""
+        return any(each.sources.ssrc == ssrc for each in self.encodings)
 
     @property
     def fec_ratio(self) -> float:
-        """FEC packets that go with each packet."""
-        if self._transport is None or not self._is_added:
+        """FEC packets that go with each packet, at most."""
+        transport = self._transport
+        if transport is None:
             return 0.0
-        return self._transport.rtp.fec_ratio(self.sources.ssrc)
+        return max((each.fec_ratio(transport) for each in self._live), default=0.0)
 
-    def statistics(self) -> SendStatistics | None:
-        """Return what was counted; None before anything could be sent."""
+    def statistics(self) -> dict[Encoding, SendStatistics]:
+        """Return what was counted of each encoding that could be sent."""
         if self._transport is None:
-            return None
-        return self._transport.rtp.send_statistics().get(self.sources.ssrc)
+            return {}
+        found = {each: each.statistics(self._transport) for each in self._live}
+        return {encoding: each for encoding, each in found.items() if each is not None}
 
     def look(self) -> None:
         """See whether sending can begin: the transport's state changed."""
@@ -258,11 +275,9 @@ class RtpSender:
                     if reader is None:
                         reader = SourceReader(source)
                         nursery.start_soon(reader.run)
-                    self._offset = None
-                    try:
-                        await self._send_while_wanted(reader, codec)
-                    finally:
-                        self._encoder = None
+                    for encoding in self.encodings:
+                        encoding.begin_source()
+                    await self._send_while_wanted(reader, codec)
 
     async def _send_while_wanted(self, reader: SourceReader[Frame], codec: Codec) -> None:
         """Send until the source ends, or another, or another codec, is to be sent."""
@@ -291,50 +306,37 @@ class RtpSender:
     async def _encode_video(
         self, first: VideoFrame, frames: AsyncIterator[Frame], codec: Codec
     ) -> None:
-        settings = VideoSettings(bit_rate=self._bit_rate) if self._bit_rate else VideoSettings()
-        encoder = self._encoder = video_encoder(codec.name, settings)
-        async with video_encoder_worker(encoder) as worker, trio.open_nursery() as nursery:
-            nursery.start_soon(self._feed_video, first, frames, worker)
-            async for frame in worker:
-                self.send_encoded(frame)
-            nursery.cancel_scope.cancel()
+        live = self._live
+        async with trio.open_nursery() as nursery:
+            for encoding in live:
+                await nursery.start(encoding.run_video, codec, self._send)
+            self._offer(first, live)
+            async for frame in frames:
+                if isinstance(frame, VideoFrame):
+                    self._offer(frame, live)
+            for encoding in live:
+                encoding.finish()
 
-    async def _feed_video(
-        self,
-        first: VideoFrame,
-        frames: AsyncIterator[Frame],
-        worker: CodecWorker[VideoFrame, EncodedFrame],
-    ) -> None:
-        worker.offer(first)
-        async for frame in frames:
-            if not isinstance(frame, VideoFrame):
-                continue
-            # Too much is on its way already: a picture now would only come later.
-            transport = self._transport
-            is_behind = transport is not None and transport.rtp.pacer_delay > MAX_PACER_DELAY
-            if is_behind or not worker.offer(frame):
-                self.frames_dropped += 1
-        worker.finish()
+    def _offer(self, frame: VideoFrame, live: Iterable[Encoding]) -> None:
+        self.meter.see(frame)
+        # Too much is on its way already: a picture now would only come later.
+        transport = self._transport
+        if transport is not None and transport.rtp.pacer_delay > MAX_PACER_DELAY:
+            self.frames_dropped += 1
+            return
+        for encoding in live:
+            encoding.offer(frame)
 
     async def _encode_audio(
         self, first: AudioFrame, frames: AsyncIterator[Frame], codec: Codec
     ) -> None:
-        encoder = self._encoder = audio_encoder(codec.name)
-        encoder.set_expected_loss(self._expected_loss)
-        async with audio_encoder_worker(encoder) as worker, trio.open_nursery() as nursery:
-            nursery.start_soon(self._feed_audio, first, frames, worker)
-            async for frame in worker:
-                self.send_encoded(frame)
-            nursery.cancel_scope.cancel()
-
-    @staticmethod
-    async def _feed_audio(
-        first: AudioFrame,
-        frames: AsyncIterator[Frame],
-        worker: CodecWorker[AudioFrame, EncodedFrame],
-    ) -> None:
-        await worker.put(first)
-        async for frame in frames:
-            if isinstance(frame, AudioFrame):
-                await worker.put(frame)
-        worker.finish()
+        encoding = self._live[0]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(encoding.run_audio, codec, self._send)
+            self.meter.hear(first)
+            await encoding.put(first)
+            async for frame in frames:
+                if isinstance(frame, AudioFrame):
+                    self.meter.hear(frame)
+                    await encoding.put(frame)
+            encoding.finish()

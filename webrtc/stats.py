@@ -6,21 +6,24 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from ice_client import AgentStats, Candidate, CandidateType, PairStats, Transport
 from webrtc.channel_table import ChannelTable
 from webrtc.data_channel import DataChannel
-from webrtc.dtls import Certificate, DtlsRole
-from webrtc.rtp import ReceiveStatistics, SendStatistics
-from webrtc.sdp import Codec, MediaKind
+from webrtc.dtls import Certificate, DtlsRole, Fingerprint
+from webrtc.media_stats import Report, media_reports
 from webrtc.transceiver import RtpTransceiver
 from webrtc.transport import PeerTransport
 
-Report = dict[str, Any]
 _MS = 1000
+_TCP_TYPES = {
+    Transport.TCP_ACTIVE: "active",
+    Transport.TCP_PASSIVE: "passive",
+    Transport.TCP_SO: "so",
+}
 _CANDIDATE_TYPES = {
     CandidateType.HOST: "host",
     CandidateType.SERVER_REFLEXIVE: "srflx",
@@ -38,11 +41,12 @@ def get_stats(
     """Return all reports by their id."""
     now = time.time() * _MS
     transports = tuple(transports)
-    reports = [_connection(channels), _certificate(certificate)]
+    own = certificate.fingerprint()
+    reports = [_connection(channels), _certificate("CF", own, certificate.der)]
     for transport in transports:
         reports += _transport(transport)
     for transceiver in transceivers:
-        reports += _media(transceiver, transports)
+        reports += media_reports(transceiver, transports, now)
     reports += [_channel(channel) for channel in channels.channels]
     return {report["id"]: {"timestamp": now, **_known(report)} for report in reports}
 
@@ -60,13 +64,13 @@ def _connection(channels: ChannelTable) -> Report:
     }
 
 
-def _certificate(certificate: Certificate) -> Report:
-    fingerprint = certificate.fingerprint()
+def _certificate(name: str, fingerprint: Fingerprint, der: bytes) -> Report:
     return {
-        "id": "CF",
+        "id": name,
         "type": "certificate",
         "fingerprint": fingerprint.digest.hex(":").upper(),
         "fingerprintAlgorithm": fingerprint.algorithm,
+        "base64Certificate": base64.b64encode(der).decode(),
     }
 
 
@@ -92,11 +96,15 @@ def _transport(transport: PeerTransport) -> Iterator[Report]:
             if report["id"] not in seen:
                 seen.add(report["id"])
                 yield report
+    peer = transport.peer
+    if peer is not None:
+        fingerprint = Fingerprint.of(peer.peer_certificate, "sha-256")
+        yield _certificate(f"CF{transport.id}", fingerprint, peer.peer_certificate)
     yield _transport_report(transport, stats, selected)
 
 
 def _transport_report(transport: PeerTransport, stats: AgentStats, selected: str | None) -> Report:
-    dtls, srtp, agent = transport.dtls, transport.srtp, transport.agent
+    dtls, srtp, agent, peer = transport.dtls, transport.srtp, transport.agent, transport.peer
     traffic = [pair.traffic for pair in stats.pairs]
     return {
         "id": f"T{transport.id}",
@@ -110,13 +118,30 @@ def _transport_report(transport: PeerTransport, stats: AgentStats, selected: str
         "iceState": transport.ice_state.value,
         "dtlsState": dtls.state.value,
         "dtlsRole": _ROLES.get(dtls.role, "unknown"),
-        "srtpCipher": srtp.profile.name if srtp is not None else None,
+        "tlsVersion": "FEFD" if peer is not None else None,  # DTLS 1.2, as it is on the wire
+        "dtlsCipher": cipher_name(peer.cipher) if peer is not None else None,
+        "srtpCipher": _SRTP_NAMES.get(srtp.profile.name, srtp.profile.name) if srtp else None,
         "selectedCandidatePairId": selected,
         "localCertificateId": "CF",
+        "remoteCertificateId": f"CF{transport.id}" if peer is not None else None,
     }
 
 
 _ROLES: dict[DtlsRole | None, str] = {DtlsRole.CLIENT: "client", DtlsRole.SERVER: "server"}
+
+_SRTP_NAMES = {
+    "AES128_CM_SHA1_80": "AES_CM_128_HMAC_SHA1_80",
+    "AES128_CM_SHA1_32": "AES_CM_128_HMAC_SHA1_32",
+}
+
+
+def cipher_name(openssl_name: str) -> str:
+    """Return IANA's name of a suite of TLS 1.2, from OpenSSL's."""
+    exchange, authentication, *rest = openssl_name.split("-")
+    cipher = "_".join(rest).replace("AES128", "AES_128").replace("AES256", "AES_256")
+    if cipher == "CHACHA20_POLY1305":
+        cipher += "_SHA256"
+    return f"TLS_{exchange}_{authentication}_WITH_{cipher}"
 
 
 def _pair_id(transport: PeerTransport, pair: PairStats) -> str:
@@ -156,6 +181,9 @@ def _pair(transport: PeerTransport, pair: PairStats, name: str) -> Report:
 
 def _candidate(transport: PeerTransport, candidate: Candidate, *, is_local: bool) -> Report:
     side = "L" if is_local else "R"
+    parameters, related = transport.parameters, candidate.related_address
+    remote = parameters.remote.credentials if parameters.remote is not None else None
+    credentials = parameters.local_credentials if is_local else remote
     return {
         "id": f"{side}{transport.id}-{_address(candidate)}",
         "type": "local-candidate" if is_local else "remote-candidate",
@@ -166,103 +194,10 @@ def _candidate(transport: PeerTransport, candidate: Candidate, *, is_local: bool
         "candidateType": _CANDIDATE_TYPES[candidate.type],
         "priority": candidate.priority,
         "foundation": candidate.foundation,
-    }
-
-
-# Media
-
-
-def _media(transceiver: RtpTransceiver, transports: tuple[PeerTransport, ...]) -> Iterator[Report]:
-    mid, kind = transceiver.mid, transceiver.kind
-    transport = next((each for each in transports if mid in each.parameters.mids), None)
-    if mid is None or transport is None:
-        return
-    common = {"kind": kind.value, "mid": mid, "transportId": f"T{transport.id}"}
-    for ssrc, received in transceiver.receiver.statistics().items():
-        yield _inbound(transceiver, ssrc, received, common)
-    sent = transceiver.sender.statistics()
-    if sent is not None:
-        yield from _outbound(transceiver, sent, common)
-    for codec in transceiver.receiver.codecs:
-        yield _codec(codec, mid, transport)
-
-
-def _codec(codec: Codec, mid: str, transport: PeerTransport) -> Report:
-    fmtp = ";".join(k if v is None else f"{k}={v}" for k, v in codec.parameters)
-    return {
-        "id": f"C{mid}-{codec.payload_type}",
-        "type": "codec",
-        "payloadType": codec.payload_type,
-        "transportId": f"T{transport.id}",
-        "mimeType": codec.mime_type,
-        "clockRate": codec.clock_rate,
-        "channels": codec.channels if codec.kind is MediaKind.AUDIO else None,
-        "sdpFmtpLine": fmtp or None,
-    }
-
-
-def _inbound(
-    transceiver: RtpTransceiver, ssrc: int, received: ReceiveStatistics, common: Report
-) -> Report:
-    is_video = transceiver.kind is MediaKind.VIDEO
-    return {
-        "id": f"I{common['mid']}-{ssrc}",
-        "type": "inbound-rtp",
-        "ssrc": ssrc,
-        **common,
-        "packetsReceived": received.packets_received,
-        "bytesReceived": received.bytes_received,
-        "packetsLost": received.packets_lost,
-        "jitter": received.jitter,
-        "nackCount": received.nack_count,
-        "pliCount": received.key_frame_requests if is_video else None,
-        "packetsDiscarded": received.packets_discarded,
-        "retransmittedPacketsReceived": received.retransmitted_packets_received,
-        "fecPacketsReceived": received.fec_packets_recovered,
-        "framesReceived": received.frames_received if is_video else None,
-        "keyFramesDecoded": received.key_frames_received if is_video else None,
-        "framesDecoded": transceiver.receiver.frames_decoded if is_video else None,
-        "framesDropped": received.frames_dropped if is_video else None,
-        "jitterBufferTargetDelay": received.jitter_buffer_delay,
-        "concealmentEvents": None if is_video else received.concealed_packets,
-    }
-
-
-def _outbound(
-    transceiver: RtpTransceiver, sent: SendStatistics, common: Report
-) -> Iterator[Report]:
-    sender = transceiver.sender
-    is_video = transceiver.kind is MediaKind.VIDEO
-    mid, ssrc = common["mid"], sender.sources.ssrc
-    codec = sender.codec
-    yield {
-        "id": f"O{mid}-{ssrc}",
-        "type": "outbound-rtp",
-        "ssrc": ssrc,
-        "rtxSsrc": sender.sources.rtx_ssrc,
-        **common,
-        "codecId": f"C{mid}-{codec.payload_type}" if codec is not None else None,
-        "remoteId": f"RI{mid}-{ssrc}",
-        "packetsSent": sent.packets_sent,
-        "bytesSent": sent.bytes_sent,
-        "retransmittedPacketsSent": sent.retransmitted_packets_sent,
-        "nackCount": sent.nack_count,
-        "pliCount": sent.key_frame_requests if is_video else None,
-        "framesSent": sent.frames_sent if is_video else None,
-        "framesEncoded": sender.frames_encoded if is_video else None,
-        "targetBitrate": sender.bit_rate,
-        "active": sender.track is not None,
-    }
-    yield {
-        "id": f"RI{mid}-{ssrc}",
-        "type": "remote-inbound-rtp",
-        "ssrc": ssrc,
-        **common,
-        "localId": f"O{mid}-{ssrc}",
-        "packetsLost": sent.packets_lost,
-        "fractionLost": sent.fraction_lost,
-        "jitter": sent.remote_jitter,
-        "roundTripTime": sent.round_trip_time,
+        "relatedAddress": related.host if related is not None else None,
+        "relatedPort": related.port if related is not None else None,
+        "usernameFragment": credentials.username_fragment if credentials is not None else None,
+        "tcpType": _TCP_TYPES.get(candidate.transport),
     }
 
 

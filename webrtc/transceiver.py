@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from webrtc.encoding import Encoding
 from webrtc.receiver import RtpReceiver
-from webrtc.sdp import Codec, Direction, MediaKind, Sources
+from webrtc.sdp import Codec, Direction, MediaKind
 from webrtc.sdp.transceiver import Transceiver as TransceiverCore
 from webrtc.sender import RtpSender
 
@@ -17,7 +18,7 @@ class RtpTransceiver:
 
     Args:
         core: as negotiation knows it.
-        sources: our SSRCs.
+        encodings: the streams that our track is sent as.
         changed: is called when an exchange may be needed.
 
     Attributes:
@@ -27,11 +28,14 @@ class RtpTransceiver:
     """
 
     def __init__(
-        self, core: TransceiverCore, sources: Sources, changed: Callable[[], None]
+        self,
+        core: TransceiverCore,
+        encodings: Iterable[Encoding],
+        changed: Callable[[], None],
     ) -> None:
         self._core = core
         self._changed = changed
-        self.sender = RtpSender(core.kind, sources)
+        self.sender = RtpSender(core.kind, encodings)
         self.receiver = RtpReceiver(core.kind)
 
     def __repr__(self) -> str:
@@ -61,6 +65,11 @@ class RtpTransceiver:
     def current_direction(self) -> Direction | None:
         """What was agreed on last; None before that."""
         return self._core.current_direction
+
+    @property
+    def track_id(self) -> str:
+        """What our track is called."""
+        return self._core.track_id
 
     @property
     def stream_ids(self) -> tuple[str, ...]:

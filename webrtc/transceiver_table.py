@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import attrs
 import trio
 
+from webrtc.encoding import Encoding, EncodingParameters
 from webrtc.receiver import Queue
 from webrtc.rtp import (
     FrameReceived,
@@ -18,7 +19,7 @@ from webrtc.rtp import (
     TargetBitrateChanged,
 )
 from webrtc.rtp_parameters import extension_map
-from webrtc.sdp import Direction, MediaKind, Sources
+from webrtc.sdp import Direction, MediaKind, SimulcastLayer, Sources
 from webrtc.sdp.session import JsepSession
 from webrtc.sdp.transceiver import Transceiver as TransceiverCore
 from webrtc.sender import AUDIO_BPS
@@ -63,29 +64,41 @@ class TransceiverTable:
         direction: Direction,
         stream_ids: Iterable[str],
         by_track: bool,
+        encodings: Iterable[EncodingParameters] = (),
     ) -> RtpTransceiver:
         """Make a transceiver, which the next offer asks a section for."""
+        wanted = tuple(encodings)
         core = self._jsep.add_transceiver(
             kind,
             track_id=secrets.token_hex(16),
             direction=direction,
             stream_ids=stream_ids,
             added_by_track=by_track,
+            send_layers=[SimulcastLayer(rid=each.rid) for each in wanted if each.rid is not None],
         )
-        return self.adopt(core, nursery)
+        return self.adopt(core, nursery, wanted)
 
-    def adopt(self, core: TransceiverCore, nursery: trio.Nursery) -> RtpTransceiver:
+    def adopt(
+        self,
+        core: TransceiverCore,
+        nursery: trio.Nursery,
+        encodings: Iterable[EncodingParameters] = (),
+    ) -> RtpTransceiver:
         """Give a transceiver of negotiation's its shell."""
-        sources = Sources(
-            ssrc=_ssrc(),
-            rtx_ssrc=_ssrc() if core.kind is MediaKind.VIDEO else None,
-            cname=self._cname,
+        streams = tuple(
+            Encoding(core.kind, parameters, self._sources(core.kind))
+            for parameters in tuple(encodings) or (EncodingParameters(),)
         )
-        core.sources = (sources,)
-        shell = self._shells[core] = RtpTransceiver(core, sources, self._changed)
+        if len(streams) == 1:  # those of a simulcast are known by their RIDs (RFC 9429 §5.2.1)
+            core.sources = (streams[0].sources,)
+        shell = self._shells[core] = RtpTransceiver(core, streams, self._changed)
         scope = self._scopes[core] = trio.CancelScope()
         nursery.start_soon(_run, shell, scope)
         return shell
+
+    def _sources(self, kind: MediaKind) -> Sources:
+        rtx_ssrc = _ssrc() if kind is MediaKind.VIDEO else None
+        return Sources(ssrc=_ssrc(), rtx_ssrc=rtx_ssrc, cname=self._cname)
 
     def reusable(self, kind: MediaKind) -> RtpTransceiver | None:
         """Return one that a track may be added to: it has never sent (W3C addTrack, step 7)."""
@@ -173,13 +186,12 @@ class TransceiverTable:
                     shell.receiver.take_packet(event)
             case KeyFrameRequested(ssrc):
                 for shell in self._shells.values():
-                    if shell.sender.sources.ssrc == ssrc:
-                        shell.sender.request_key_frame()
+                    shell.sender.request_key_frame(ssrc)
             case TargetBitrateChanged():
                 self.share(transport)
             case LossReported(ssrc, loss):
                 for shell in self._shells.values():
-                    if shell.sender.sources.ssrc == ssrc:
+                    if shell.sender.has_ssrc(ssrc):
                         shell.sender.set_expected_loss(loss)
                 self.share(transport)
 

@@ -7,6 +7,7 @@ milliseconds): no thread outlives it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, TypeAlias, TypeVar
@@ -35,6 +36,7 @@ class CodecWorker(Generic[In, Out]):
 
     Attributes:
         dropped: frames that `offer` refused since the codec was behind.
+        busy: seconds that the codec has worked.
 
     """
 
@@ -49,6 +51,7 @@ class CodecWorker(Generic[In, Out]):
         self._limiter = trio.CapacityLimiter(1)
         self._error: Exception | None = None
         self.dropped = 0
+        self.busy = 0.0
 
     async def put(self, frame: In) -> None:
         """Pass a frame on, as soon as there is room.
@@ -109,7 +112,11 @@ class CodecWorker(Generic[In, Out]):
                 self._error = error
 
     def _collect(self, frame: In) -> list[Out]:
-        return list(self._process(frame))
+        began = time.perf_counter()
+        try:
+            return list(self._process(frame))
+        finally:
+            self.busy += time.perf_counter() - began
 
     def _shut(self) -> None:
         self._put.close()

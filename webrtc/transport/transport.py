@@ -73,6 +73,7 @@ class PeerTransport:
         agent: the ICE agent, while `run` runs.
         dtls: the DTLS endpoint.
         channels: data channels, if they use this transport.
+        peer: who the peer is, once DTLS is connected.
         counters: packets that went no further.
         sent: tasks that wait for packets to leave; all are woken when any did.
 
@@ -87,6 +88,7 @@ class PeerTransport:
         self._rtp: RtpSession | None = None
         self._srtp_keys: SrtpKeys | None = None
         self.channels: DataChannels | None = None
+        self.peer: Connected | None = None
         self.counters = TransportCounters()
         self.sent = trio.lowlevel.ParkingLot()
         self.ice_state = AgentState.NEW
