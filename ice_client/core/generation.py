@@ -1,8 +1,8 @@
 """One generation of a session: what lives from one ICE restart to the next (RFC 8445 §9).
 
 It owns candidates, check lists, checks, nomination and selection, and holds the procedures that
-touch several of them: forming pairs (§6.1.2), scheduling checks (§6.1.4), what a check's end
-means (§7.2.5) and what a request of the peer's means (§7.3.1).
+touch several of them: forming pairs (§6.1.2), what a check's end means (§7.2.5) and what a request
+of the peer's means (§7.3.1).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ice_client.core.context import Context
 from ice_client.core.credentials import Credentials
 from ice_client.core.events import PairValidated, PeerReflexiveDiscovered
 from ice_client.core.nomination import Nominator
+from ice_client.core.pacing import Pacing
 from ice_client.core.pair import CandidatePair
 from ice_client.core.pairing import can_pair
 from ice_client.core.peer_request import PeerRequest
@@ -26,14 +27,6 @@ from stun import Address, Message
 
 MAX_EARLY_REQUESTS = 32
 """Requests that are answered, and kept to act on once the peer's credentials are known."""
-
-TRIGGERED_SPACING = 0.005
-"""Seconds between a check and the next triggered one (RFC 8445 §14.2's floor for all).
-
-Ta keeps checks from opening NAT bindings and filling a link too fast. A triggered check does
-neither: the peer's, no faster than its own Ta, has just come the other way, or (nominating) the
-pair is known to work. Waiting for Ta would only make connecting slower.
-"""
 
 
 class Generation:
@@ -59,8 +52,7 @@ class Generation:
         self._client: CheckClient | None = None
         self._early: list[PeerRequest] = []
         self._is_retired = False
-        self._next_ordinary_at = 0.0
-        self._next_triggered_at = 0.0
+        self._pacing = Pacing(self.lists, settings.ta)
 
     @property
     def candidates_ended(self) -> bool:
@@ -167,10 +159,8 @@ class Generation:
 
     def _next_checks(self, now: float) -> Iterator[float | None]:
         yield self._nominator.next_deadline(now, candidates_ended=self.candidates_ended)
-        if self._client is not None and self.lists.has_triggered:
-            yield self._next_triggered_at
-        if self._client is not None and self.lists.has_ordinary:
-            yield self._next_ordinary_at
+        if self._client is not None:
+            yield from self._pacing.deadlines()
         if self._unchecked_choices():
             yield now
 
@@ -184,25 +174,10 @@ class Generation:
             return
         self._nominator.on_deadline(now, candidates_ended=self.candidates_ended)
         if self._client is not None:
-            self._schedule(self._client, now)
+            self._pacing.on_deadline(self._client, now)
         for pair in self._unchecked_choices():
             self._validate(pair, pair.local, now)
             self.selection.nominate(pair, now)
-
-    def _schedule(self, client: CheckClient, now: float) -> None:
-        self.lists.unfreeze_new()
-        pair = None
-        if now >= self._next_triggered_at:
-            pair = self.lists.next_triggered()
-        if pair is None and now >= self._next_ordinary_at:
-            pair = self.lists.next_ordinary()
-        if pair is None:
-            return
-        pair.state = PairState.IN_PROGRESS
-        self.lists.discard_triggered(pair)
-        client.start(pair, self.lists.count_active(), now)
-        self._next_triggered_at = now + TRIGGERED_SPACING
-        self._next_ordinary_at = now + self._context.settings.ta
 
     def _unchecked_choices(self) -> list[CandidatePair]:
         """Return what is to be selected between two lite agents: nothing is checked (§8.2)."""
