@@ -31,12 +31,12 @@ def media_reports(
     for ssrc, received in transceiver.receiver.statistics().items():
         yield _inbound(transceiver, ssrc, received, common, now_ms)
         if received.remote is not None:
-            yield _remote_outbound(ssrc, received.remote, common)
+            yield _remote_outbound(transceiver, ssrc, received.remote, common)
     sender = transceiver.sender
     for index, (encoding, sent) in enumerate(sender.statistics().items()):
         yield _outbound(transceiver, index, encoding, sent, common)
         if sent.reports_received:
-            yield _remote_inbound(encoding, sent, common)
+            yield _remote_inbound(transceiver, encoding, sent, common)
     if sender.track is not None:
         yield _source(transceiver, mid)
     codecs = {codec.payload_type: codec for codec in transceiver.receiver.codecs}
@@ -44,6 +44,10 @@ def media_reports(
         codecs.setdefault(sender.codec.payload_type, sender.codec)
     for codec in codecs.values():
         yield _codec(codec, mid, transport)
+
+
+def _codec_id(mid: str, payload_type: int | None) -> str | None:
+    return None if payload_type is None else f"C{mid}-{payload_type}"
 
 
 def _codec(codec: Codec, mid: str, transport: PeerTransport) -> Report:
@@ -70,13 +74,13 @@ def _inbound(
     mid, receiver = common["mid"], transceiver.receiver
     is_video = transceiver.kind is MediaKind.VIDEO
     since = trio.current_time() - received.last_packet_at
-    payload_type = receiver.payload_type
     report: Report = {
         "id": f"I{mid}-{ssrc}",
         "type": "inbound-rtp",
         "ssrc": ssrc,
         **common,
-        "codecId": f"C{mid}-{payload_type}" if payload_type is not None else None,
+        "trackIdentifier": transceiver.remote_track_id,
+        "codecId": _codec_id(mid, receiver.payload_type),
         "remoteId": f"RO{mid}-{ssrc}" if received.remote is not None else None,
         "packetsReceived": received.packets_received,
         "bytesReceived": received.bytes_received,
@@ -132,7 +136,9 @@ def _played(transceiver: RtpTransceiver) -> Report:
     }
 
 
-def _remote_outbound(ssrc: int, remote: RemoteSendStatistics, common: Report) -> Report:
+def _remote_outbound(
+    transceiver: RtpTransceiver, ssrc: int, remote: RemoteSendStatistics, common: Report
+) -> Report:
     seconds = remote.ntp_time / (1 << 32) - _NTP_EPOCH
     return {
         "id": f"RO{common['mid']}-{ssrc}",
@@ -140,6 +146,7 @@ def _remote_outbound(ssrc: int, remote: RemoteSendStatistics, common: Report) ->
         "ssrc": ssrc,
         **common,
         "localId": f"I{common['mid']}-{ssrc}",
+        "codecId": _codec_id(common["mid"], transceiver.receiver.payload_type),
         "remoteTimestamp": seconds * _MS,
         "reportsSent": remote.reports,
         "packetsSent": remote.packets_sent,
@@ -165,7 +172,7 @@ def _outbound(
         "encodingIndex": index,
         **common,
         "mediaSourceId": f"S{mid}" if sender.track is not None else None,
-        "codecId": f"C{mid}-{codec.payload_type}" if codec is not None else None,
+        "codecId": _codec_id(mid, codec.payload_type if codec is not None else None),
         "remoteId": f"RI{mid}-{ssrc}" if sent.reports_received else None,
         "packetsSent": sent.packets_sent,
         "bytesSent": sent.bytes_sent,
@@ -191,14 +198,17 @@ def _outbound(
     return report
 
 
-def _remote_inbound(encoding: Encoding, sent: SendStatistics, common: Report) -> Report:
-    mid, ssrc = common["mid"], encoding.sources.ssrc
+def _remote_inbound(
+    transceiver: RtpTransceiver, encoding: Encoding, sent: SendStatistics, common: Report
+) -> Report:
+    mid, ssrc, codec = common["mid"], encoding.sources.ssrc, transceiver.sender.codec
     return {
         "id": f"RI{mid}-{ssrc}",
         "type": "remote-inbound-rtp",
         "ssrc": ssrc,
         **common,
         "localId": f"O{mid}-{ssrc}",
+        "codecId": _codec_id(mid, codec.payload_type if codec is not None else None),
         "packetsLost": sent.packets_lost,
         "fractionLost": sent.fraction_lost,
         "jitter": sent.remote_jitter,

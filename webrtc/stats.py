@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from ice_client import AgentStats, Candidate, CandidateType, PairStats, Transport
 from webrtc.channel_table import ChannelTable
 from webrtc.data_channel import DataChannel
-from webrtc.dtls import Certificate, DtlsRole, Fingerprint
+from webrtc.dtls import Certificate, DtlsRole, Fingerprint, SrtpProfile
 from webrtc.media_stats import Report, media_reports
 from webrtc.transceiver import RtpTransceiver
 from webrtc.transport import PeerTransport
@@ -120,7 +120,7 @@ def _transport_report(transport: PeerTransport, stats: AgentStats, selected: str
         "dtlsRole": _ROLES.get(dtls.role, "unknown"),
         "tlsVersion": "FEFD" if peer is not None else None,  # DTLS 1.2, as it is on the wire
         "dtlsCipher": cipher_name(peer.cipher) if peer is not None else None,
-        "srtpCipher": _SRTP_NAMES.get(srtp.profile.name, srtp.profile.name) if srtp else None,
+        "srtpCipher": _srtp_name(srtp.profile) if srtp is not None else None,
         "selectedCandidatePairId": selected,
         "localCertificateId": "CF",
         "remoteCertificateId": f"CF{transport.id}" if peer is not None else None,
@@ -129,10 +129,10 @@ def _transport_report(transport: PeerTransport, stats: AgentStats, selected: str
 
 _ROLES: dict[DtlsRole | None, str] = {DtlsRole.CLIENT: "client", DtlsRole.SERVER: "server"}
 
-_SRTP_NAMES = {
-    "AES128_CM_SHA1_80": "AES_CM_128_HMAC_SHA1_80",
-    "AES128_CM_SHA1_32": "AES_CM_128_HMAC_SHA1_32",
-}
+
+def _srtp_name(profile: SrtpProfile) -> str:
+    """Return IANA's name of a protection profile (RFC 5764 §4.1.2, RFC 7714 §14.2)."""
+    return f"SRTP_{profile.name}".replace("_CM_SHA1", "_CM_HMAC_SHA1")
 
 
 def cipher_name(openssl_name: str) -> str:
@@ -164,6 +164,7 @@ def _pair(transport: PeerTransport, pair: PairStats, name: str) -> Report:
         "remoteCandidateId": f"R{transport.id}-{_address(checks.remote)}",
         "state": checks.state.value,
         "nominated": checks.is_nominated,
+        "priority": checks.priority,
         "packetsSent": traffic.packets_sent,
         "packetsReceived": traffic.packets_received,
         "bytesSent": traffic.bytes_sent,

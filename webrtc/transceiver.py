@@ -72,6 +72,11 @@ class RtpTransceiver:
         return self._core.track_id
 
     @property
+    def remote_track_id(self) -> str | None:
+        """What the peer calls its track, where it says so."""
+        return self._core.remote_track_id
+
+    @property
     def stream_ids(self) -> tuple[str, ...]:
         """The MediaStreams that our track is in."""
         return self._core.stream_ids

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import trio
 
 from ice_client import Agent, AgentState, Candidate, Credentials, open_ice_agent
@@ -222,6 +223,7 @@ class PeerTransport:
             case DataReceived(data):
                 self._take_sctp(data)
             case Connected(srtp):
+                self.peer = attrs.evolve(event, srtp=None)  # keys have no business in statistics
                 if not self._has_media_ended:
                     self._srtp_keys = srtp
                 self._tell(self, DtlsChanged(DtlsState.CONNECTED))
