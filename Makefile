@@ -9,8 +9,11 @@ BROWSER_DEPS := tests/browsers/node_modules/.package-lock.json
 # What the server needs from Debian (the compiler is for the native engine), and what tests
 # and measurements need on top of it.
 DEBIAN_RUN   := python3-venv python3-dev gcc libc6-dev
-DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev golang-github-pion-webrtc.v3-dev nftables util-linux \
-                gir1.2-nice-0.1 gstreamer1.0-nice python3-gst-1.0 \
+DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-pion-ice.v2-dev nftables util-linux \
+                golang-github-pion-webrtc.v3-dev \
+                gir1.2-nice-0.1 gstreamer1.0-nice python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 \
+                gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-bad \
+                gstreamer1.0-plugins-good gstreamer1.0-plugins-base \
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 

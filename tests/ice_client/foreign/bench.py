@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -30,14 +28,13 @@ from tests.ice_client.foreign.conversation import Conversation
 from tests.ice_client.foreign.peer_options import PeerOptions
 from tests.ice_client.turn.servers import CREDENTIALS
 from tests.interop.coturn_server import running_coturn
+from tests.interop.go_programs import build_go
 from tests.interop.server_under_test import PASSWORD, USER, running_server
-from tests.interop.tools import REPOSITORY, tool
+from tests.interop.tools import REPOSITORY
 from tests.interop.veth import veth_address
 
 GO_SOURCE = File(__file__).parent / "pion_peer" / "main.go"
-DEBIAN_GO_SOURCES = "/usr/share/gocode"
 DEBIAN_PYTHON = "/usr/bin/python3"
-BUILD_TIMEOUT = 240.0
 CASE_TIMEOUT = 25.0
 """Seconds; only failures take as long."""
 _MODULE = "tests.ice_client.foreign"
@@ -177,25 +174,7 @@ def _nice_peer(_folder: File) -> list[str]:
 
 
 def _pion_peer(folder: File) -> list[str]:
-    """Build the program, offline, from Debian's packages."""
-    root = folder / "go"
-    source = root / "src" / "pion_peer"
-    source.mkdir(parents=True)
-    shutil.copy(GO_SOURCE, source)
-    # Without it, GOPATH mode does not take the /v2 in import paths for what it is.
-    (source / "go.mod").write_text("module pion_peer\n", encoding="utf-8")
-    program = str(root / "pion_peer")
-    paths = {"GO111MODULE": "off", "GOPATH": f"{root}:{DEBIAN_GO_SOURCES}", "GOFLAGS": ""}
-    built = subprocess.run(
-        [tool("go"), "build", "-o", program, "pion_peer"],
-        cwd=source,
-        env={**os.environ, **paths},
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT,
-    )
-    assert built.returncode == 0, f"is golang-github-pion-ice.v2-dev installed?\n{built.stderr}"
-    return [program]
+    return [build_go(GO_SOURCE, "pion_peer", folder, "golang-github-pion-ice.v2-dev")]
 
 
 _COMMANDS = {

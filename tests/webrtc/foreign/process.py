@@ -1,0 +1,138 @@
+"""The processes of foreign peers; what is asked of a peer goes the way that a page is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tests.interop.go_programs import build_go
+from tests.interop.tools import REPOSITORY
+from tests.webrtc.browser.browser import Browser
+
+_MODULE = "tests.webrtc.foreign"
+_DEBIAN_PYTHON = "/usr/bin/python3"
+_PION_SOURCE = Path(__file__).parent / "pion_peer" / "main.go"
+
+
+class Program(enum.Enum):
+    """A foreign implementation."""
+
+    AIORTC = "aiortc"
+    PION = "pion"
+    GSTREAMER = "GStreamer"
+
+
+class Commands:
+    """How to run each; what is to be built is, when first asked for.
+
+    Args:
+        folder: for what is built.
+        material: what they show.
+
+    """
+
+    def __init__(self, folder: Path, material: Path) -> None:
+        self._folder = folder
+        self._material = str(material)
+
+    def of(self, program: Program) -> list[str]:
+        """Return the program and its arguments."""
+        match program:
+            case Program.AIORTC:
+                return [sys.executable, "-m", f"{_MODULE}.aiortc_peer", self._material]
+            case Program.PION:
+                return [self._pion]
+            case Program.GSTREAMER:
+                # Its bindings are Debian's, for Debian's Python.
+                return [_DEBIAN_PYTHON, "-m", f"{_MODULE}.gstreamer_peer", self._material]
+
+    @functools.cached_property
+    def _pion(self) -> str:
+        package = "golang-github-pion-webrtc.v3-dev"
+        return build_go(_PION_SOURCE, "pion_webrtc_peer", self._folder, package)
+
+
+class ForeignProcess(Browser):
+    """A process that has any number of peers."""
+
+    def __init__(self, process: trio.Process, timeout: float) -> None:
+        super().__init__(process)
+        self._timeout = timeout
+        self._numbers = itertools.count()
+
+    async def open_peer(self, host: str, rtc: Mapping[str, Any] | None = None) -> ForeignPeer:
+        """Have it make a peer.
+
+        Args:
+            host: the address that it is to use, if it can be told.
+            rtc: the RTCConfiguration.
+
+        """
+        peer = ForeignPeer(self, next(self._numbers))
+        await peer.call("begin", host, rtc or {})
+        return peer
+
+    async def call_peer(self, peer: int, name: str, *arguments: Any) -> Any:
+        """Call a method of a peer and return its value."""
+        request = {"peer": peer, "call": name, "arguments": arguments}
+        return await self._ask(request, self._timeout)
+
+
+class ForeignPeer(Browser):
+    """A peer in a process of others."""
+
+    def __init__(self, process: ForeignProcess, number: int) -> None:
+        self._owner = process
+        self._number = number
+
+    async def call(self, name: str, *arguments: Any) -> Any:
+        """Call a method and return its value."""
+        return await self._owner.call_peer(self._number, name, *arguments)
+
+
+@contextlib.asynccontextmanager
+async def open_process(
+    command: Sequence[str], timeout: float, trusted: Path | None = None
+) -> AsyncIterator[ForeignProcess]:
+    """Run peers of others for the length of the block; then they are killed.
+
+    Args:
+        command: of their program.
+        timeout: of each call, in seconds.
+        trusted: the authority that TURN servers' certificates are from.
+
+    """
+    environment = dict(os.environ)
+    if trusted is not None:
+        environment["SSL_CERT_FILE"] = str(trusted)
+    process = await trio.lowlevel.open_process(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        foreign = ForeignProcess(process, timeout)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(foreign.read)
+            yield foreign
+            nursery.cancel_scope.cancel()
+    finally:
+        # What it started goes with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with trio.CancelScope(shield=True):
+            await process.wait()
