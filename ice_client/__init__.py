@@ -15,7 +15,8 @@ async with open_ice_agent(servers, controlling=True) as agent:
 The protocol without sockets is `ice_client.core`; the TURN client alone is `ice_client.turn`.
 """
 
-from ice_client.agent import Agent, AgentStats, PairStats, open_ice_agent
+from ice_client.agent import Agent, open_ice_agent
+from ice_client.agent_views import AgentStats, PairStats
 from ice_client.core import (
     AgentState,
     Candidate,

@@ -10,19 +10,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import attrs
 import trio
 
+from ice_client.agent_views import AgentStats, PairStats, States
 from ice_client.broadcast import Subscription
 from ice_client.candidate_log import LocalCandidates
 from ice_client.core import (
-    AgentCounters,
     AgentState,
     Candidate,
     Credentials,
     Event,
     IceAgent,
-    PairStatistics,
     Role,
     SelectedPair,
-    StateChanged,
     parse_candidate,
 )
 from ice_client.errors import AgentClosedError, IceError
@@ -31,57 +29,12 @@ from ice_client.interfaces import local_addresses
 from ice_client.mdns import Mdns, is_mdns_name, open_mdns
 from ice_client.options import AgentOptions
 from ice_client.server import IceServer
-from ice_client.session import Session, Traffic
+from ice_client.session import Session
 
 MAX_RESOLVING = 32
 """Remote candidates whose names are being asked for at a time."""
 
 _log = logging.getLogger(__name__)
-
-
-@attrs.frozen(slots=True)
-class PairStats:
-    """A pair's checks, and the application's traffic on it."""
-
-    checks: PairStatistics
-    traffic: Traffic
-
-
-@attrs.frozen(slots=True)
-class AgentStats:
-    """An agent at a moment.
-
-    Attributes:
-        pairs: in order of priority, of all streams.
-        counters: input that was dropped.
-        packets_dropped: by (stream, component), what `receive` was called too late for.
-
-    """
-
-    pairs: tuple[PairStats, ...]
-    counters: AgentCounters
-    packets_dropped: dict[tuple[int, int], int]
-
-
-class States:
-    """An async iterator over states; made by `Agent.states`."""
-
-    def __init__(self, first: AgentState, events: Subscription[Event]) -> None:
-        self._first: AgentState | None = first
-        self._events = events
-
-    def __aiter__(self) -> States:
-        return self
-
-    async def __anext__(self) -> AgentState:
-        if self._first is not None:
-            await trio.lowlevel.checkpoint()
-            state, self._first = self._first, None
-            return state
-        async for event in self._events:
-            if isinstance(event, StateChanged):
-                return event.state
-        raise StopAsyncIteration
 
 
 class Agent:

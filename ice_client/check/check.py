@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from ice_client.check.judge import judge
+from ice_client.check.network_results import LocalCandidate
 from ice_client.check.probe_credentials import probe_credentials
 from ice_client.check.probe_dns import NameServer, look_up
 from ice_client.check.probe_nat import probe_nat
@@ -22,7 +23,6 @@ from ice_client.check.probe_way import LINK_TIMEOUT, probe_way, server_of
 from ice_client.check.results import (
     Cause,
     CredentialResult,
-    LocalCandidate,
     Lookup,
     Outcome,
     Report,

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from ice_client import IceServer, format_candidate, open_ice_agent
 from ice_client.check.connect import GATHERING, ice_servers
+from ice_client.check.network_results import Filtering, Mapping, NatResult
 from ice_client.check.options import TargetOptions, only_target, run, target_options, targets_from
 from ice_client.check.probe_dns import look_up
 from ice_client.check.probe_nat import LIFETIMES, probe_nat
 from ice_client.check.report_text import milliseconds, nat_lines
-from ice_client.check.results import Filtering, Mapping, NatResult
 from ice_client.check.target import Target, TargetError
 from stun import Address
 

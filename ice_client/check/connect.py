@@ -28,7 +28,7 @@ from ice_client import (
     TlsOptions,
     format_candidate,
 )
-from ice_client.check.results import RoundTrips
+from ice_client.check.network_results import RoundTrips
 from ice_client.check.round_trips import overtaken, summarise
 from ice_client.check.target import Target, TargetError
 

@@ -12,15 +12,14 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 
 from ice_client.check import verdicts as v
+from ice_client.check.network_results import Mapping, QualityResult
 from ice_client.check.redact import address_class
 from ice_client.check.results import (
     Cause,
     CredentialState,
     Finding,
     Lookup,
-    Mapping,
     Outcome,
-    QualityResult,
     Report,
     Row,
     Stage,

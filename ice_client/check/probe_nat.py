@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from ice_client.check.results import Filtering, Mapping, NatResult
+from ice_client.check.network_results import Filtering, Mapping, NatResult
 from stun import Address, DecodeError, Family, Message, MessageClass, Method, StunError
 from stun import attributes as a
 from stun.values import ChangeRequest

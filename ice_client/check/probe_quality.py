@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from ice_client.check.exchange import TIMING, ask
-from ice_client.check.results import QualityResult, RampStep, RoundTrips
+from ice_client.check.network_results import QualityResult, RampStep, RoundTrips
 from ice_client.check.round_trips import overtaken, summarise
 from ice_client.errors import IceError
 from ice_client.turn import AllocateOptions, Relay, ResponseError, TurnServer, open_relay
@@ -29,6 +29,8 @@ TIMEOUT = 60.0
 _HEADER = struct.Struct("!8sBI")
 """A token of this run, what the packet is for, its number."""
 _ECHO, _FLOOD, _SIZE = 0, 1, 2
+_SIZE_TRIES = 4
+"""Of a packet of each size: a line that loses one in ten must not look like one too narrow."""
 _PAYLOAD = 160
 """Bytes of a 20 ms packet of G.711, which is also about what Opus sends at its best."""
 _FLOOD_PAYLOAD = 1000
@@ -192,7 +194,7 @@ class Measurement:
         """Return the largest payload that arrives whole."""
         largest = None
         for size in _SIZES:
-            for _ in range(2):
+            for _ in range(_SIZE_TRIES):
                 with contextlib.suppress(StunError):
                     await self._send(_SIZE, size, size)
                 await self._wait_for(functools.partial(self._sizes.__contains__, size))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from ice_client.check.network_results import QualityResult
 from ice_client.check.report_text import milliseconds, rate, shown_stages, stage_text
-from ice_client.check.results import Outcome, QualityResult, Report, Row, StageName
+from ice_client.check.results import Outcome, Report, Row, StageName
 
 _STYLE = """
 :root { color-scheme: light dark; --ok: #15803d; --bad: #b91c1c; --warn: #a16207; --dim: #6b7280 }

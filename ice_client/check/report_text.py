@@ -9,12 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ice_client.check.network_results import LocalCandidate, NatResult, QualityResult
 from ice_client.check.results import (
     Finding,
-    LocalCandidate,
-    NatResult,
     Outcome,
-    QualityResult,
     Report,
     Row,
     Stage,

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from ice_client.check.results import RoundTrips
+from ice_client.check.network_results import RoundTrips
 
 MOST_SERIES = 500
 """Round trips kept one by one, for the plot."""

@@ -10,7 +10,13 @@ import attrs
 import trio
 
 from ice_client.check.exchange import cause_of
-from ice_client.check.results import Cause, Outcome, Row, Stage, StageName
+from ice_client.check.results import (
+    Cause,
+    Outcome,
+    Row,
+    Stage,
+    StageName,
+)
 from ice_client.check.target import Way
 from ice_client.errors import IceError
 from ice_client.turn import Stage as LinkStage

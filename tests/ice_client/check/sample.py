@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from ice_client.check import verdicts
 from ice_client.check.judge import finding
+from ice_client.check.network_results import (
+    Filtering,
+    LocalCandidate,
+    Mapping,
+    NatResult,
+    QualityResult,
+    RampStep,
+    RoundTrips,
+)
 from ice_client.check.results import (
     Cause,
     Certificate,
     CredentialResult,
     CredentialState,
-    Filtering,
-    LocalCandidate,
     Lookup,
-    Mapping,
-    NatResult,
     Outcome,
     PeerAccess,
-    QualityResult,
-    RampStep,
     Report,
-    RoundTrips,
     Row,
     Stage,
     StageName,

@@ -8,12 +8,11 @@ import pytest
 from ice_client.check import verdicts as v
 from ice_client.check.check import without_doubles
 from ice_client.check.judge import judge
+from ice_client.check.network_results import QualityResult, RoundTrips
 from ice_client.check.results import (
     Cause,
     Outcome,
-    QualityResult,
     Report,
-    RoundTrips,
     Row,
     Stage,
     StageName,

@@ -9,8 +9,8 @@ import pytest
 import trio
 import trio.testing
 
+from ice_client.check.network_results import RampStep
 from ice_client.check.probe_quality import Measurement, QualityOptions, rates_up_to
-from ice_client.check.results import RampStep
 from ice_client.turn import Relay
 from stun import Address
 
