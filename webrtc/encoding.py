@@ -226,14 +226,15 @@ class Encoding:
         def encode(frame: VideoFrame) -> list[EncodedFrame]:
             return self._encode_picture(encoder, frame)
 
-        self._encoder = encoder
-        try:
-            async with open_worker(encode, encoder.close) as self._video:
+        async with open_worker(encode, encoder.close) as worker:
+            self._encoder, self._video = encoder, worker
+            try:
                 task_status.started()
-                async for frame in self._video:
+                async for frame in worker:
                     send(self, frame)
-        finally:
-            self._encoder = self._video = None
+            finally:
+                # First: whoever has a frame still must not find a worker that is closed.
+                self._encoder = self._video = None
 
     def _encode_picture(self, encoder: VideoEncoder, frame: VideoFrame) -> list[EncodedFrame]:
         """Make the picture as small as is wanted, and encode it. Runs in a thread."""
@@ -269,14 +270,15 @@ class Encoding:
             self.frames_encoded += len(encoded)
             return encoded
 
-        self._encoder = encoder
-        try:
-            async with open_worker(encode, encoder.close) as self._audio:
+        async with open_worker(encode, encoder.close) as worker:
+            self._encoder, self._audio = encoder, worker
+            try:
                 task_status.started()
-                async for frame in self._audio:
+                async for frame in worker:
                     send(self, frame)
-        finally:
-            self._encoder = self._audio = None
+            finally:
+                # First: whoever has a frame still must not find a worker that is closed.
+                self._encoder = self._audio = None
 
     async def put(self, frame: AudioFrame) -> None:
         """Have sound encoded; waits for the encoder."""

@@ -63,7 +63,26 @@ def click_through(page: Page, url: str, policy: str, file: str) -> dict[str, Any
     page.locator("#call").click()
     expect(page.locator("#state")).to_have_text("connected")
     page.locator("#hang-up").click()
+    # And on a machine without a camera.
+    page.evaluate(WITHOUT_CAMERA)
+    page.locator("#call").click()
+    expect(page.locator("#log .theirs").last).to_contain_text("no camera")
+    expect(page.locator("#state")).to_have_text("connected")
+    page.wait_for_function(
+        "() => document.getElementById('remote').getVideoPlaybackQuality().totalVideoFrames > 0"
+    )
+    page.locator("#hang-up").click()
+    assert page.evaluate("() => document.getElementById('local').srcObject") is None
     return seen | {"errors": errors}
+
+
+WITHOUT_CAMERA = """
+() => {
+  navigator.mediaDevices.getUserMedia = async () => {
+    throw new DOMException("Requested device not found", "NotFoundError");
+  };
+}
+"""
 
 
 IS_MIRRORED = """
