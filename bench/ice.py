@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -196,10 +197,12 @@ def _turnd() -> Iterator[None]:
                         break
                 else:
                     raise click.ClickException("turnd did not start")
+                # A log that nobody reads would stop it once the pipe is full.
+                threading.Thread(target=process.stderr.read, daemon=True).start()
                 yield
             finally:
                 process.terminate()
-                process.communicate(timeout=START_TIMEOUT)
+                process.wait(timeout=START_TIMEOUT)
 
 
 def _measure(rounds: int) -> dict[str, dict[str, list[float]]]:
