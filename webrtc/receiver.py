@@ -61,7 +61,8 @@ class Queue(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        await trio.lowlevel.checkpoint()
+        if self._items or self._is_closed:
+            await trio.lowlevel.checkpoint()
         while not self._items:
             if self._is_closed:
                 raise StopAsyncIteration

@@ -307,10 +307,20 @@ class ExtensionMap:
         if entry is not None and len(value) >= entry[0]:
             fields.update(entry[1](value))
 
-    def write(self, values: HeaderExtensions) -> tuple[int | None, bytes]:
+    def write(
+        self,
+        values: HeaderExtensions,
+        absolute_send_time: int | None = None,
+        transport_sequence_number: int | None = None,
+    ) -> tuple[int | None, bytes]:
         """Return profile and bytes for a packet; what was not negotiated is left out.
 
         Runs per packet: all but the two values that change every time is remembered.
+
+        Args:
+            values: of the packet.
+            absolute_send_time: in place of that of `values`.
+            transport_sequence_number: likewise.
 
         Raises:
             RtpEncodeError: a value is out of its range.
@@ -328,10 +338,17 @@ class ExtensionMap:
         fixed = self._written.get(key, _UNKNOWN)
         if fixed is _UNKNOWN:
             fixed = self._write_fixed(key, values)
+        time = values.absolute_send_time if absolute_send_time is None else absolute_send_time
+        number = transport_sequence_number
+        if number is None:
+            number = values.transport_sequence_number
         if fixed is None:
-            return self._pack(values)
+            return self._pack(
+                msgspec.structs.replace(
+                    values, absolute_send_time=time, transport_sequence_number=number
+                )
+            )
         data = fixed
-        time, number = values.absolute_send_time, values.transport_sequence_number
         if time is not None and self._send_time:
             data += (self._send_time << 28 | 2 << 24 | time & 0xFFFFFF).to_bytes(4)
         if number is not None and self._sequence:

@@ -119,14 +119,23 @@ def parse_rtp(data: bytes) -> RtpPacket:
     )
 
 
-def serialise_rtp(packet: RtpPacket) -> bytes:
+def serialise_rtp(
+    packet: RtpPacket, extension_profile: int | None = None, extension: bytes = b""
+) -> bytes:
     """Return the packet's bytes. Runs per packet.
+
+    Args:
+        packet: the packet.
+        extension_profile: of a header extension in place of the packet's own.
+        extension: its bytes.
 
     Raises:
         RtpEncodeError: a field is out of range.
 
     """
-    profile = packet.extension_profile
+    profile = extension_profile
+    if profile is None:
+        profile, extension = packet.extension_profile, packet.extension
     csrcs = packet.csrcs
     padding = packet.padding_size
     try:
@@ -160,10 +169,10 @@ def serialise_rtp(packet: RtpPacket) -> bytes:
         if csrcs:
             parts.append(struct.pack(f"!{len(csrcs)}I", *csrcs))
         if profile is not None:
-            if len(packet.extension) % 4:
-                raise RtpEncodeError(f"extension of {len(packet.extension)} bytes")
-            parts.append(_EXTENSION.pack(profile, len(packet.extension) // 4))
-            parts.append(packet.extension)
+            if len(extension) % 4:
+                raise RtpEncodeError(f"extension of {len(extension)} bytes")
+            parts.append(_EXTENSION.pack(profile, len(extension) // 4))
+            parts.append(extension)
     except struct.error as error:
         raise RtpEncodeError(str(error)) from error
     parts.append(packet.payload)

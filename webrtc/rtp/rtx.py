@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import attrs
 import msgspec
 
 from webrtc.rtp.errors import RtpDecodeError
@@ -19,8 +18,7 @@ MAX_AGE = 3.0
 """Seconds: a receiver that plays in real time has no use for older ones."""
 
 
-@attrs.define(slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, gc=False):
     packet: RtpPacket
     extensions: HeaderExtensions
     sent_at: float

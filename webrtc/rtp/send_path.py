@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import attrs
 import msgspec
 
 from webrtc.rtp.congestion import CongestionController
@@ -26,15 +25,20 @@ OVERHEAD_BYTES = 30
 """IPv4, UDP and SRTP's tag, that the path carries with every packet."""
 
 
-@attrs.frozen
-class _Queued:
+class _Queued(msgspec.Struct, frozen=True, gc=False):
     stream: SendStream
     packet: RtpPacket
     extensions: HeaderExtensions
+    size: int
+    """Bytes on the path, but for header extensions."""
+
+
+def _queued(stream: SendStream, packet: RtpPacket, extensions: HeaderExtensions) -> _Queued:
+    return _Queued(stream, packet, extensions, packet.size + OVERHEAD_BYTES)
 
 
 def _size(queued: _Queued) -> int:
-    return queued.packet.size + OVERHEAD_BYTES
+    return queued.size
 
 
 class SendPath:
@@ -80,13 +84,13 @@ class SendPath:
         """Queue packets, and let out what may go."""
         priority = Priority.VIDEO if stream.is_video else Priority.AUDIO
         for packet, extensions in packets:
-            self._pacer.add(_Queued(stream, packet, extensions), priority)
+            self._pacer.add(_queued(stream, packet, extensions), priority)
         self.pace(now)
 
     def repair(self, stream: SendStream, sequence_numbers: Sequence[int], now: float) -> None:
         """Queue retransmissions, as far as their share of the bit rate goes."""
         for entry in stream.retransmissions(sequence_numbers, now):
-            queued = _Queued(stream, *entry)
+            queued = _queued(stream, *entry)
             if self._may_repair(_size(queued), now):
                 self._pacer.add(queued, Priority.RETRANSMISSION)
 
@@ -126,23 +130,16 @@ class SendPath:
         packet, values = queued.packet, queued.extensions
         number = None
         if TRANSPORT_SEQUENCE_NUMBER_URI in self.extensions:
-            number = self._controller.send(_size(queued), now, paced.cluster)
-        profile, data = self.extensions.write(
-            msgspec.structs.replace(
-                values,
-                absolute_send_time=absolute_send_time(now),
-                transport_sequence_number=number,
-            )
-        )
-        wire = packet
-        if profile is not None:
-            wire = msgspec.structs.replace(packet, extension_profile=profile, extension=data)
-        self._emit(serialise_rtp(wire))
-        queued.stream.sent(packet, values, wire.header_size, now)
+            number = self._controller.send(queued.size, now, paced.cluster)
+        profile, data = self.extensions.write(values, absolute_send_time(now), number)
+        wire = serialise_rtp(packet, profile, data)
+        self._emit(wire)
+        header_size = len(wire) - len(packet.payload) - packet.padding_size
+        queued.stream.sent(packet, values, header_size, now)
 
     def _padding(self) -> _Queued | None:
         for stream in self._senders.values():
             if stream.can_pad:
                 for packet, extensions in stream.padding(PADDING_SIZE_BYTES):
-                    return _Queued(stream, packet, extensions)
+                    return _queued(stream, packet, extensions)
         return None

@@ -6,10 +6,10 @@ comes in is not any more: SRTP lies between this and the wire.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import attrs
+import msgspec
 
 from webrtc.rtp.arrivals import ArrivalRecorder
 from webrtc.rtp.congestion import CongestionController, ReceiveSideEstimator
@@ -58,8 +58,7 @@ class SessionConfig:
     ntp_offset: float = 0.0
 
 
-@attrs.frozen
-class Datagram:
+class Datagram(msgspec.Struct, frozen=True, gc=False):
     """What to send.
 
     Attributes:
@@ -101,8 +100,10 @@ class RtpSession:
         self._recorder = ArrivalRecorder()
         self._estimator = ReceiveSideEstimator(config.start_bps, config.min_bps, config.max_bps)
         self._told_bps = config.start_bps
-        self._events: deque[RtpEvent] = deque()
-        self._datagrams: deque[Datagram] = deque()
+        self._events: list[RtpEvent] = []
+        self._datagrams: list[Datagram] = []
+        self._touched: tuple[str, ReceiveStream] | None = None
+        self._touched_at = 0.0
         self._path = SendPath(
             senders=self._senders,
             controller=self._controller,
@@ -151,6 +152,7 @@ class RtpSession:
 
     def remove_receiver(self, mid: str) -> None:
         """Receive a media description no more."""
+        self._settle()
         receiver = self._receivers.pop(mid, None)
         self._demultiplexer.remove(mid)
         if receiver is not None:
@@ -302,6 +304,21 @@ class RtpSession:
             self._tell(PacketReceived(mid, stream.ssrc, stream.rid, media, extensions))
         else:
             stream.receive(media, now, is_retransmission=is_retransmission)
+        # What comes together is looked at together: a frame is ten packets.
+        if self._touched is not None and self._touched[1] is not stream:
+            self._settle()
+        self._touched = mid, stream
+        self._touched_at = now
+
+    def _settle(self) -> None:
+        """Do what the last packets lead to: frames that are whole, requests for what is missing."""
+        if self._touched is None:
+            return
+        (mid, stream), self._touched = self._touched, None
+        receiver, now = self._receivers.get(mid), self._touched_at
+        if receiver is None:
+            return
+        if not receiver.config.wants_packets:
             self._take_frames(mid, stream, now)
         self._request(stream, now)
 
@@ -315,6 +332,7 @@ class RtpSession:
             self._tell(FrameReceived(mid, stream.ssrc, stream.rid, frame))
 
     def _receive_rtcp(self, data: bytes, now: float) -> None:
+        self._settle()
         ntp_seconds = now + self.config.ntp_offset
         for packet in parse_rtcp(data):
             for stream, numbers in self._rtcp.receive(packet, now, ntp_seconds, self._tell):
@@ -346,6 +364,7 @@ class RtpSession:
 
     def next_deadline(self) -> float | None:
         """Return when to call `on_deadline`."""
+        self._settle()
         deadlines = [
             self._path.next_deadline(),
             self._controller.next_deadline(),
@@ -357,6 +376,7 @@ class RtpSession:
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""
+        self._settle()
         self._controller.on_deadline(now)
         self._retarget()
         self._path.pace(now)
@@ -377,14 +397,14 @@ class RtpSession:
 
     def take_datagrams(self) -> list[Datagram]:
         """Return what to send, in order."""
-        datagrams = list(self._datagrams)
-        self._datagrams.clear()
+        self._settle()
+        datagrams, self._datagrams = self._datagrams, []
         return datagrams
 
     def take_events(self) -> list[RtpEvent]:
         """Return what happened, in order."""
-        events = list(self._events)
-        self._events.clear()
+        self._settle()
+        events, self._events = self._events, []
         return events
 
     # Looking
@@ -395,6 +415,7 @@ class RtpSession:
 
     def receive_statistics(self) -> dict[tuple[str, int], ReceiveStatistics]:
         """Return a snapshot of each stream of the peer's, by MID and SSRC."""
+        self._settle()
         return {
             (mid, stream.ssrc): stream.statistics()
             for mid, receiver in self._receivers.items()

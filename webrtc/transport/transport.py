@@ -221,7 +221,7 @@ class PeerTransport:
     def _on_dtls_event(self, event: DtlsEvent) -> None:
         match event:
             case DataReceived(data):
-                self._take_sctp(data)
+                self._take_sctp(data, trio.current_time())
             case Connected(srtp):
                 self.peer = attrs.evolve(event, srtp=None)  # keys have no business in statistics
                 if not self._has_media_ended:
@@ -256,23 +256,29 @@ class PeerTransport:
         )
         early, self._early = self._early, []
         for packet in early:
-            self._take_sctp(packet)
+            self._take_sctp(packet, trio.current_time())
 
-    def _take_sctp(self, packet: bytes) -> None:
+    def _take_sctp(self, packet: bytes, now: float) -> None:
         """Take a packet out of DTLS. Hot."""
         if self.channels is None:
             del self._early[: 1 - MAX_EARLY]
             self._early.append(packet)
         else:
-            self._guard(None, self.channels.receive, packet, trio.current_time())
+            self._guard(None, self.channels.receive, packet, now)
 
     # Packets
 
     def _receive(self, packets: list[bytes]) -> None:
         """Give packets to whom they are for (RFC 7983 §7). Hot."""
         now = trio.current_time()
-        for packet in packets:
-            self._guard(None, self._take, packet, now)
+        rest = iter(packets)
+        while True:
+            try:
+                for packet in rest:
+                    self._take(packet, now)
+                break
+            except Exception:  # the packet's fault: others are taken all the same
+                self._note_fault()
         self.flush()
 
     def _take(self, packet: bytes, now: float) -> None:
@@ -280,7 +286,7 @@ class PeerTransport:
         if kind is MediaPacketKind.DTLS:
             message = self.dtls.receive_message(packet)
             if message:
-                self._take_sctp(message)
+                self._take_sctp(message, now)
             elif message is None:
                 self.dtls.receive(packet, now)
                 for event in self.dtls.take_events():

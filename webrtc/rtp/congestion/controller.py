@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import attrs
+import msgspec
 
 from webrtc.rtp.congestion.inter_arrival import InterArrival
 from webrtc.rtp.congestion.loss_control import LossControl
@@ -30,8 +30,7 @@ PROBE_AGAIN = 0.7
 """A probe that found this share of what it was sent at was too slow to find the path's limit."""
 
 
-@attrs.define(slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, gc=False):
     sent_at: float
     size_bytes: int
     cluster: int | None
