@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 DEPS   := $(VENV)/.installed
 # What drives browsers in tests, as package-lock.json pins it.
 BROWSER_DEPS := tests/browsers/node_modules/.package-lock.json
+# libwebrtc for Python, aside: its module is called webrtc as ours is.
+WRTC   := $(VENV)/wrtc/.installed
 
 # What the server needs from Debian (the compiler is for the native engine), and what tests
 # and measurements need on top of it.
@@ -17,18 +19,18 @@ DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-p
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-LONG := tests/webrtc/browser_more tests/webrtc/network
+LONG := tests/webrtc/browser_more tests/webrtc/foreign_more tests/webrtc/network
 
 .PHONY: run test test-long check format bench fuzz asan clean debian-run debian-test debian-bench
 
 run: $(DEPS)
 	@$(BIN)/turnd run --demo
 
-test: debian-test $(DEPS) $(BROWSER_DEPS)
+test: debian-test $(DEPS) $(BROWSER_DEPS) $(WRTC)
 	$(BIN)/pytest $(LONG:%=--ignore=%)
 
 # Calls that take a quiet machine and minutes: with Firefox in depth, and over bad lines.
-test-long: debian-test $(DEPS) $(BROWSER_DEPS)
+test-long: debian-test $(DEPS) $(BROWSER_DEPS) $(WRTC)
 	$(BIN)/pytest $(LONG)
 
 check: $(DEPS)
@@ -65,6 +67,10 @@ $(DEPS): pyproject.toml setup.py $(NATIVE) | debian-run
 
 $(BROWSER_DEPS): tests/browsers/package-lock.json | debian-test
 	npm ci --prefix tests/browsers --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WRTC): | $(DEPS)
+	$(BIN)/pip install --quiet --target $(@D) wrtc==0.1.0
 	@touch $@
 
 debian-run:

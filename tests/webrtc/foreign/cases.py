@@ -42,22 +42,27 @@ class Foreign:
     Attributes:
         longest_taken: bytes of the longest message that its descriptions let us send.
         longest_read: bytes of the longest that it really takes.
-        file_size: bytes of the files, that take it a second or two.
+        file_out: bytes of the file that it gets; seconds for each. The longest tests have 50 MB
+            each way for all.
+        file_in: bytes of the file that it sends.
         first_picture: the counter of the first of the pictures that it shows.
         frequency: of the tone that it sounds, in Hz.
         has_codecs: whether it decodes; who doesn't sends our media back as they come.
         offers_changes: whether its offers in mid-call can be kept to; else we offer for it.
+        sees_again: whether it gives out pictures that come after a break; else it counts them.
         cannot: what it can't do, and why.
 
     """
 
     longest_taken: int
     longest_read: int
-    file_size: int
+    file_out: int
+    file_in: int
     first_picture: int = FIRST
     frequency: float = FREQUENCY
     has_codecs: bool = True
     offers_changes: bool = True
+    sees_again: bool = True
     cannot: dict[Feature, str] = attrs.field(factory=dict)
 
 
@@ -67,7 +72,8 @@ TABLE = {
     Program.AIORTC: Foreign(
         longest_taken=256 * KIB,
         longest_read=256 * KIB,
-        file_size=4_000_000,
+        file_out=4_000_000,
+        file_in=50_000_000,
         # It gives its codecs other numbers then, and goes on to receive by the old ones.
         offers_changes=False,
         cannot={Feature.OUR_RESTART: _NO_RESTART, Feature.THEIR_RESTART: _NO_RESTART},
@@ -77,7 +83,8 @@ TABLE = {
         # shorter than that.
         longest_taken=64 * KIB,
         longest_read=64 * KIB - 1,
-        file_size=20_000_000,
+        file_out=50_000_000,
+        file_in=10_000_000,
         first_picture=OUR_FIRST,
         frequency=OUR_FREQUENCY,
         has_codecs=False,
@@ -85,13 +92,26 @@ TABLE = {
     Program.GSTREAMER: Foreign(
         longest_taken=64 * KIB,
         longest_read=64 * KIB,
-        file_size=10_000_000,
+        file_out=50_000_000,
+        file_in=10_000_000,
         cannot={
             Feature.CHANGES: "webrtcbin 1.22 says itself that it has no changes of direction, nor "
             "can it offer once it has answered an offer with tracks in it",
             Feature.OUR_RESTART: "webrtcbin 1.22 answers a restart with its old credentials",
             Feature.THEIR_RESTART: "webrtcbin 1.22 has no restart",
             Feature.TLS_RELAYS: "libnice has no TLS to TURN servers: it takes turns: for plain TCP",
+        },
+    ),
+    Program.WRTC: Foreign(
+        longest_taken=256 * KIB,
+        longest_read=256 * KIB,
+        file_out=50_000_000,
+        file_in=50_000_000,
+        # Its engine decodes them, by its statistics; its track processor gives none of them.
+        sees_again=False,
+        cannot={
+            Feature.TLS_RELAYS: "it trusts the authorities built into libwebrtc alone, and no "
+            "option of it adds a test's",
         },
     ),
 }

@@ -44,12 +44,13 @@ def play(peer: PeerConnection) -> RtpTransceiver:
 
 async def exchange(peer: PeerConnection, foreign: ForeignPeer, *, we_offer: bool) -> None:
     """Carry an offer and its answer over."""
-    if we_offer:
-        await foreign.take(await peer.set_local_description())
-        await peer.set_remote_description(await foreign.describe())
-    else:
-        await peer.set_remote_description(await foreign.describe())
-        await foreign.take(await peer.set_local_description())
+    async with foreign.signalling:
+        if we_offer:
+            await foreign.take(await peer.set_local_description())
+            await peer.set_remote_description(await foreign.describe())
+        else:
+            await peer.set_remote_description(await foreign.describe())
+            await foreign.take(await peer.set_local_description())
 
 
 async def connect(
@@ -222,7 +223,7 @@ async def check_changes(peer: PeerConnection, foreign: ForeignPeer, about: Forei
     """Have tracks come, first ours, and go; one of ours comes back."""
 
     async def see(first: int) -> None:
-        if about.has_codecs:
+        if about.has_codecs and (first == OUR_FIRST or about.sees_again):
             await check_their_sight(foreign, first)
         else:
             await foreign.call("packets", "video", WATCHED)

@@ -19,9 +19,11 @@ import trio
 from tests.interop.go_programs import build_go
 from tests.interop.tools import REPOSITORY
 from tests.webrtc.browser.browser import Browser
+from webrtc import IceCandidate, PeerConnection
 
 _MODULE = "tests.webrtc.foreign"
 _DEBIAN_PYTHON = "/usr/bin/python3"
+_WRTC = REPOSITORY / ".venv" / "wrtc"
 _PION_SOURCE = Path(__file__).parent / "pion_peer" / "main.go"
 
 
@@ -31,6 +33,7 @@ class Program(enum.Enum):
     AIORTC = "aiortc"
     PION = "pion"
     GSTREAMER = "GStreamer"
+    WRTC = "wrtc"
 
 
 class Commands:
@@ -56,6 +59,12 @@ class Commands:
             case Program.GSTREAMER:
                 # Its bindings are Debian's, for Debian's Python.
                 return [_DEBIAN_PYTHON, "-m", f"{_MODULE}.gstreamer_peer", self._material]
+            case Program.WRTC:
+                assert _WRTC.is_dir(), "wrtc is missing: make test installs it"
+                # Its module has the name of ours: first is what PYTHONPATH says.
+                path = f"PYTHONPATH={_WRTC}:{REPOSITORY}"
+                python = ["env", path, sys.executable, "-P"]
+                return [*python, "-m", f"{_MODULE}.wrtc_peer", self._material]
 
     @functools.cached_property
     def _pion(self) -> str:
@@ -90,15 +99,42 @@ class ForeignProcess(Browser):
 
 
 class ForeignPeer(Browser):
-    """A peer in a process of others."""
+    """A peer in a process of others.
+
+    Attributes:
+        signalling: held while descriptions are on their way: candidates of the generation that
+            they begin must come after them.
+
+    """
 
     def __init__(self, process: ForeignProcess, number: int) -> None:
         self._owner = process
         self._number = number
+        self.signalling = trio.Lock()
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """Call a method and return its value."""
         return await self._owner.call_peer(self._number, name, *arguments)
+
+    async def tell_candidates(self, peer: PeerConnection) -> None:
+        """Carry candidates both ways until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._bring, peer)
+            async for candidate in peer.local_candidates():
+                async with self.signalling:
+                    await self.call("add", candidate.to_json())
+
+    async def _bring(self, peer: PeerConnection) -> None:
+        while True:
+            async with self.signalling:
+                for value in await self.call("takeCandidates"):
+                    candidate = IceCandidate.from_json(value)
+                    description = peer.remote_description
+                    assert description is not None
+                    # One of the generation before the last may be late: it is of no use.
+                    if (candidate.username_fragment or "") in description.sdp:
+                        await peer.add_ice_candidate(candidate)
+            await trio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

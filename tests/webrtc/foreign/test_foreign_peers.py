@@ -79,11 +79,11 @@ async def show(
             await check_media(peer, foreign, about)
         case Feature.FILE_OUT:
             await connect(peer, foreign, nursery, we_offer=True)
-            await check_file_out(channel, foreign, about.file_size)
+            await check_file_out(channel, foreign, about.file_out)
             return
         case Feature.FILE_IN:
             await connect(peer, foreign, nursery, we_offer=True)
-            await check_file_in(channel, foreign, about.file_size)
+            await check_file_in(channel, foreign, about.file_in)
     await check_echo(channel, "still there")
 
 
