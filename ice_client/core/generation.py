@@ -107,8 +107,11 @@ class Generation:
     def remove_base(self, base: Base, now: float) -> None:
         """Forget candidates and pairs of a base."""
         self.table.remove_base(base)
-        for pair in [pair for pair in self.lists if pair.local.base == base]:
+        gone = [pair for pair in self.lists if pair.local.base == base]
+        for pair in gone:
             self._forget(pair)
+        # Only then: losing the selected one has others chosen, and what is left over forgotten.
+        for pair in gone:
             self.selection.remove(pair, now)
 
     def retire(self) -> None:

@@ -323,3 +323,25 @@ def test_where_the_base_is_gone_so_is_the_pair() -> None:
     assert not one.pair_statistics()
     assert not one.is_valid_source(BASE, PEER)
     assert state(one) is AgentState.FAILED
+
+
+def test_a_base_may_go_with_several_pairs_while_another_takes_the_selected_ones_place() -> None:
+    one = agent(Role.CONTROLLED, started=False)
+    second = Base(HOST.with_port(5001))
+    one.add_local_candidate(host(second.address, preference=1, foundation="2"), 0.0)
+    one.set_remote_credentials(THEIRS, 0.0)
+    for peer, preference in ((BEST, 200), (PEER, 100)):
+        one.add_remote_candidate(host(peer, preference=preference, foundation=peer.host), 0.0)
+    # The peer nominates aggressively, so that there is a substitute for what is selected.
+    for base in (BASE, second):
+        for peer in (PEER, BEST):
+            one.receive(request(use_candidate=True), base, peer, 0.0)
+    for at, check in run(one, 1.0):
+        one.receive(answer(check), check.base, check.destination, at)
+    one.transport_failed(BASE, PEER, 2.0)
+    assert selected(one) == BEST
+    one.remove_local_base(BASE, 2.0)
+    pair = one.selected_pair()
+    assert pair is not None
+    assert pair.base == second
+    assert {each.local.base for each in one.pair_statistics()} == {second}
