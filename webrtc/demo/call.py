@@ -52,6 +52,7 @@ class Call:
 
     def __init__(self, line: Line, configuration: Configuration) -> None:
         self._line = line
+        self._messages = aiter(line)
         self._configuration = configuration
         self._pattern = PatternVideo(640, 480, 30)
         self._mirror: FrameQueue[VideoFrame] = FrameQueue(2)
@@ -82,12 +83,15 @@ class Call:
         """Send a message of negotiation's."""
         await self._line.send(message)
 
-    async def __aiter__(self) -> AsyncIterator[Mapping[str, Any]]:
-        async for message in self._line:
-            if "show" in message:
-                self._show(message["show"])
-            else:
-                yield message
+    def __aiter__(self) -> Call:
+        return self
+
+    async def __anext__(self) -> Mapping[str, Any]:
+        while True:
+            message = await anext(self._messages)
+            if "show" not in message:
+                return message
+            self._show(message["show"])
 
     def _show(self, what: object) -> None:
         """Send the pattern, or the browser's own picture: no negotiation is needed for that."""

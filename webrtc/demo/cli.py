@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 import trio
 
@@ -49,17 +51,22 @@ def main(
         raise click.UsageError(str(error)) from error
     settings = DemoSettings(turn=service, interfaces=interfaces)
 
+    failure: OSError | None = None
     try:
-        _serve(host, port, settings)
-    except OSError as error:
-        raise click.ClickException(f"{host}:{port}: {error.strerror or error}") from error
+        trio.run(_serve, host, port, settings)
+    except* OSError as errors:
+        failure = next(each for each in errors.exceptions if isinstance(each, OSError))
+    if failure is not None:
+        raise click.ClickException(f"{host}:{port}: {failure.strerror or failure}")
 
 
-def _serve(host: str, port: int, settings: DemoSettings) -> None:
+async def _serve(host: str, port: int, settings: DemoSettings) -> None:
     def tell(url: str) -> None:
         click.echo(f"Open {url} in a browser; Ctrl-C ends it.")
 
-    try:
-        trio.run(serve_demo, host, port, settings, tell)
-    except* KeyboardInterrupt:
-        pass  # alone or in a group: it arrives in whichever task runs
+    # Not as an exception in whichever task runs: one of a call's would end that call alone.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_demo, host, port, settings, tell)
+            await anext(aiter(signals))
+            nursery.cancel_scope.cancel()

@@ -179,5 +179,7 @@ async def serve_demo(
             shutdown_trigger=trio.sleep_forever,
         )
         await nursery.start(listening)
-        shown = f"[{host}]" if ":" in host else host
+        # Browsers let a page have a camera from this very machine, or by https.
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound to
+        shown = f"[{here}]" if ":" in here else here
         tell(f"http://{shown}:{config.port}/")

@@ -63,6 +63,7 @@ def click_through(page: Page, url: str, policy: str, file: str) -> dict[str, Any
     page.locator("#call").click()
     expect(page.locator("#state")).to_have_text("connected")
     page.locator("#hang-up").click()
+    assert page.evaluate("() => document.getElementById('local').srcObject") is None
     # And on a machine without a camera.
     page.evaluate(WITHOUT_CAMERA)
     page.locator("#call").click()
@@ -71,8 +72,7 @@ def click_through(page: Page, url: str, policy: str, file: str) -> dict[str, Any
     page.wait_for_function(
         "() => document.getElementById('remote').getVideoPlaybackQuality().totalVideoFrames > 0"
     )
-    page.locator("#hang-up").click()
-    assert page.evaluate("() => document.getElementById('local').srcObject") is None
+    # The browser ends with the call, and soon after Ctrl-C the server does.
     return seen | {"errors": errors}
 
 

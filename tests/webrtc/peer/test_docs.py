@@ -21,7 +21,7 @@ from webrtc import (
 
 PAGE = (REPOSITORY / "docs" / "webrtc.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-PRINTED = ["chat hello\n", "a picture of 320x240\n"]
+PRINTED = ["chat hello\n", "a picture of 320x240\n", "letter.txt 256000 True\n"]
 KINDS = {
     "pc": PeerConnection,
     "channel": DataChannel,
