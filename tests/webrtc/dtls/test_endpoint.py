@@ -192,3 +192,20 @@ def test_data_channels_alone_need_no_profile() -> None:
     link.ends[0].endpoint.send(b"data")
     link.run()
     assert messages(link.ends[1]) == [b"data"]
+
+
+def test_datagram_of_one_message_is_taken_without_an_event() -> None:
+    link = connected_pair()
+    client, server = link.ends
+    client.endpoint.send(b"message")
+    (datagram,) = client.endpoint.take_datagrams()
+    forged = datagram[:-1] + bytes((datagram[-1] ^ 1,))
+    assert server.endpoint.receive_message(forged) == b""
+    assert server.endpoint.receive_message(datagram) == b"message"
+    assert server.endpoint.receive_message(datagram) == b""  # a replay
+    for other in (b"", datagram[:-1], datagram + datagram, b"\x16" + datagram[1:]):
+        assert server.endpoint.receive_message(other) is None
+    assert server.endpoint.take_events() == []
+    statistics = server.endpoint.statistics
+    assert (statistics.unauthentic, statistics.replayed) == (1, 1)
+    assert statistics.messages_received == 1
