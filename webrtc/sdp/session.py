@@ -41,7 +41,7 @@ from webrtc.sdp.trickle import (
     trickled,
     with_remote_candidate,
 )
-from webrtc.sdp.validation import check_answer, check_offer
+from webrtc.sdp.validation import check_answer, check_offer, check_restart
 from webrtc.sdp.view import SessionView
 
 _S, _T = SignalingState, DescriptionType
@@ -243,6 +243,8 @@ class JsepSession(SessionView):
             description = name_sections(description, offer, self._data.used_mids)
             is_mux_required = self._data.settings.requires_rtcp_mux
             check_answer(description, offer, is_mux_required=is_mux_required)
+            data = self._data
+            check_restart(description, offer, data.current_local, data.current_remote)
         self._created = None
         self._data.pending_remote = description
         self._data.used_mids |= {section.mid or "" for section in description.media}

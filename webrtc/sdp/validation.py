@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from webrtc.dtls.errors import SetupError
 from webrtc.dtls.setup import Setup
-from webrtc.sdp.attributes import Flag
+from webrtc.sdp.attributes import Flag, IceUfrag
 from webrtc.sdp.codec import Codec, MediaKind, read_codecs
 from webrtc.sdp.codec_matching import is_same_format
 from webrtc.sdp.description import MediaSection, SessionDescription
@@ -45,6 +45,41 @@ def check_offer(
             raise InvalidDescriptionError(
                 f"section {index} was {old.media} {old.mid!r} and is {new.media} {new.mid!r}"
             )
+
+
+def check_restart(
+    answer: SessionDescription,
+    offer: SessionDescription,
+    ours: SessionDescription | None,
+    theirs: SessionDescription | None,
+) -> None:
+    """Check that a restart of ours is answered with one.
+
+    Args:
+        answer: the peer's.
+        offer: ours.
+        ours: our description of the last exchange.
+        theirs: the peer's.
+
+    Raises:
+        InvalidDescriptionError: a section goes on with the ICE credentials of before.
+
+    """
+    if ours is None or theirs is None:
+        return
+    before = {ufrag for section in ours.media for ufrag in _fragments(ours, section)}
+    for index, (_, last) in enumerate(zip(ours.media, theirs.media, strict=False)):
+        asked, section = offer.media[index], answer.media[index]
+        restarts = before.isdisjoint(_fragments(offer, asked))
+        if asked.mid != last.mid or section.is_rejected or last.is_rejected or not restarts:
+            continue
+        # RFC 8445 §9: both ends change theirs. GStreamer 1.22, for one, can't, and doesn't say so.
+        if not set(_fragments(answer, section)).isdisjoint(_fragments(theirs, last)):
+            raise InvalidDescriptionError(f"section {index} answers our ICE restart with none")
+
+
+def _fragments(description: SessionDescription, section: MediaSection) -> list[str]:
+    return [each.value for each in description.inherited(section, IceUfrag)]
 
 
 def check_answer(

@@ -6,6 +6,7 @@ from tests.webrtc.sdp.pair import answer, exchange, offer, session, told
 from webrtc.sdp import (
     DescriptionType,
     Direction,
+    InvalidDescriptionError,
     JsepSession,
     MediaKind,
     RemoteTrackAdded,
@@ -215,6 +216,27 @@ def test_negotiation_is_needed_when_something_new_is_wanted() -> None:
     assert not needs(one)
     other.transceivers[0].stop()
     assert needs(other)
+
+
+def test_a_restart_that_is_answered_with_old_credentials_is_refused_and_can_be_rolled_back() -> (
+    None
+):
+    one, other = session(1), session(2)
+    one.add_transceiver(A, track_id="a")
+    exchange(one, other)
+    old = told(other.local_description)
+    one.restart_ice()
+    offer(one, other)
+    with pytest.raises(
+        InvalidDescriptionError, match="section 0 answers our ICE restart with none"
+    ):
+        one.set_remote_description(T.ANSWER, old)
+    states = [one.state]
+    one.set_local_description(T.ROLLBACK)
+    other.set_remote_description(T.ROLLBACK)
+    exchange(one, other)
+    states.append(one.state)
+    assert states == [S.HAVE_LOCAL_OFFER, S.STABLE]
 
 
 def test_two_ends_that_only_send_do_not_offer_for_ever() -> None:
