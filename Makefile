@@ -19,8 +19,9 @@ DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-p
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-# Tests that only compute. They keep one core busy while the others, beside them, mostly wait.
-PURE := tests/stun tests/turnd/core tests/ice_client/core tests/webrtc/sdp tests/webrtc/sctp tests/webrtc/rtp
+# Tests that compute above all. They keep one core busy while the others, beside them, mostly wait.
+PURE := tests/stun tests/turnd/core tests/turnd/store tests/ice_client/core \
+        $(addprefix tests/webrtc/,sdp sctp rtp media dtls robust)
 PURE_LOG := .pytest-pure.log
 
 LONG := tests/webrtc/browser_more tests/webrtc/foreign_more tests/webrtc/network
