@@ -173,6 +173,10 @@ def test_remb_rounds_down_and_keeps_18_bits(bitrate: int) -> None:
         ("a0c90001 00000001 80c90001 00000001", "padding"),
         ("a0c90002 00000001 00000003", "padding"),
         ("a0c90002 00000001 0000000c", "padding"),
+        ("a0c90002 00000001 00000001", "padding"),
+        ("a0c90000", "padding"),
+        ("afcd0001 00000005", "padding"),
+        ("afcd0001 00000000", "padding"),
     ],
 )
 def test_a_malformed_datagram_is_refused_whole(wire: str, why: str) -> None:
@@ -183,6 +187,26 @@ def test_a_malformed_datagram_is_refused_whole(wire: str, why: str) -> None:
 def test_padding_of_the_last_packet_is_taken_off() -> None:
     data = bytes.fromhex("80c90001 00000001 a0c90003 00000002 00000000 00000008")
     assert parse_rtcp(data) == (ReceiverReport(1), ReceiverReport(2))
+
+
+@pytest.mark.parametrize(
+    ("wire", "places"),
+    [
+        ("afcd0005 00000001 a98cc774 00000001 082cc500 2001b301", [0]),
+        (
+            "afcd0008 00000001 a98cc774 0007000b 082cc602 200bd202 130b000a 8c00060e 0e000003",
+            list(range(11)),
+        ),
+    ],
+)
+def test_feedback_filled_up_with_padding_of_less_than_a_word_is_taken_as_chromium_sends_it(
+    wire: str, places: list[int]
+) -> None:
+    data = bytes.fromhex(wire)
+    # libwebrtc joins messages, too: those before the last are padded as well.
+    for packet in parse_rtcp(data + data):
+        assert isinstance(packet, TransportFeedback)
+        assert [place for place, _ in packet.received] == places
 
 
 def test_unknown_types_and_formats_are_kept_as_they_came() -> None:

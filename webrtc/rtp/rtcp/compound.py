@@ -100,16 +100,23 @@ def parse_rtcp(data: bytes) -> tuple[RtcpPacket, ...]:
         end = offset + 4 + 4 * int.from_bytes(data[offset + 2 : offset + 4])
         if end > size:
             raise RtpDecodeError("RTCP ends within a packet")
-        body_end = end
+        body = data[offset + 4 : end]
         if first & _PADDING_BIT:
-            padding = data[end - 1]
-            # §6.4.1: only the last packet may be padded, by whole words.
-            if end != size or not padding or padding % 4 or padding > end - offset - 4:
-                raise RtpDecodeError(f"RTCP with {padding} bytes of padding")
-            body_end -= padding
-        packets.append(_parse_packet(packet_type, first & 0x1F, data[offset + 4 : body_end]))
+            body = _unpadded(packet_type, body, is_last=end == size)
+        packets.append(_parse_packet(packet_type, first & 0x1F, body))
         offset = end
     return tuple(packets)
+
+
+def _unpadded(packet_type: int, body: bytes, *, is_last: bool) -> bytes:
+    padding = body[-1] if body else 0
+    # RFC 3550 §6.4.1: only the last packet may be padded, by whole words. But libwebrtc, and pion
+    # after it, fill transport-wide feedback up to a word by padding, wherever it stands: without
+    # this three of four of its messages would be lost.
+    is_loose = packet_type == TRANSPORT_FEEDBACK
+    if not 0 < padding <= len(body) or not (is_loose or (is_last and padding % 4 == 0)):
+        raise RtpDecodeError(f"RTCP with {padding} bytes of padding")
+    return body[:-padding]
 
 
 def _parse_packet(packet_type: int, count: int, body: bytes) -> RtcpPacket:
