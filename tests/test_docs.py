@@ -43,7 +43,7 @@ def test_every_metric_is_in_the_table_and_every_name_of_the_table_exists() -> No
         {Drop.MALFORMED: 1},
         1,
     )
-    live = LiveValues(lambda: totals, TransportCounters().snapshot, lambda: False)
+    live = LiveValues(lambda: totals, TransportCounters().snapshot, lambda: False, lambda: 0.0)
     exported = generate_latest(Metrics([], live, per_realm=False).registry).decode()
     names = {
         name

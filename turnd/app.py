@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import attrs
 import structlog
@@ -20,13 +17,15 @@ from turnd.admin.logs import EventLogger, LogFile, configure_logging
 from turnd.admin.metrics import LiveValues, Metrics
 from turnd.admin.systemd import feed_watchdog, notify
 from turnd.config import Config, ConfigError
+from turnd.config.restart import needs_restart
 from turnd.core.challenge import Challenge
 from turnd.core.server import Environment, TurnServer
 from turnd.datapath.interface import DatapathSettings
 from turnd.datapath.select import open_engine
 from turnd.hub import Hub, Links
 from turnd.listeners import open_listeners
-from turnd.network import host_addresses
+from turnd.network import ListenError, check_relay_addresses, host_addresses
+from turnd.pidfile import pidfile
 from turnd.privileges import drop_privileges
 from turnd.settings import HostAddresses, core_settings, datapath_settings
 from turnd.stores import open_database, open_source
@@ -74,14 +73,14 @@ class Application:
     Args:
         config: what to run.
         log_file: reopened on HUP.
-        reload: how to read the configuration again on HUP; None where there is no file.
+        reload: how to read the configuration again on HUP.
 
     Raises:
         ListenError, CertificateError, UserDatabaseError: it can't start as configured.
 
     """
 
-    def __init__(self, config: Config, log_file: LogFile, reload: Reload | None) -> None:
+    def __init__(self, config: Config, log_file: LogFile, reload: Reload) -> None:
         self._config = config
         self._log_file = log_file
         self._reload = reload
@@ -139,8 +138,13 @@ class Application:
         )
         self._datapath.reconfigure(self._datapath_settings(self._server.challenge()))
         self._metrics = Metrics(
-            [config.server.realm, *(realm.name for realm in config.realms)],
-            LiveValues(self._datapath.totals, counters.snapshot, lambda: self._draining),
+            _realm_names(config),
+            LiveValues(
+                self._datapath.totals,
+                counters.snapshot,
+                lambda: self._draining,
+                self._certificate_expiry,
+            ),
             per_realm=config.metrics.per_realm,
             per_user=config.metrics.per_user,
         )
@@ -159,7 +163,7 @@ class Application:
 
     async def run(self, on_ready: Callable[[Running], None] = lambda _: None) -> None:
         """Serve until told to stop by a signal, or cancelled; then end every session cleanly."""
-        with self._pidfile():
+        with pidfile(self._config.server.pidfile):
             async with trio.open_nursery() as nursery:
                 try:
                     await self._start(nursery, on_ready)
@@ -231,20 +235,21 @@ class Application:
             self._log_file.reopen()
         except OSError as error:
             log.error("log-not-reopened", error=str(error))
-        if self._reload is not None:
-            try:
-                self._reconfigure(self._reload())
-            except (ConfigError, CertificateError, ValueError) as error:
-                log.error("configuration-not-reloaded", error=str(error))
+        try:
+            self._reconfigure(self._reload())
+        except (ConfigError, CertificateError, ListenError, ValueError) as error:
+            log.error("configuration-not-reloaded", error=str(error))
         notify("READY=1")
 
     def _reconfigure(self, config: Config) -> None:
+        check_relay_addresses(each.address for each in config.relay.addresses)
         if config.listen.tls or config.listen.dtls:
             load_certificates(self._certificates, config)
             self._certificates.reconfigure(tls_settings(config))
         old, self._config = self._config, config
         configure_logging(config.log.level, config.log.format, self._log_file)
         self._events.reconfigure()
+        self._metrics.reconfigure(_realm_names(config))
         self._host = self._look_at_host()
         self._source = open_source(config, self._sqlite)
         self._hub.source = self._source
@@ -254,9 +259,8 @@ class Application:
         self._streams.reconfigure(stream_settings(config))
         self._dtls.reconfigure(dtls_settings(config))
         self._tcp_relay.reconfigure(tcp_relay_settings(config))
-        for section in ("listen", "metrics", "nat_discovery"):
-            if getattr(old, section) != getattr(config, section):
-                log.warning("needs-restart", section=section, detail="sockets stay as they are")
+        if waiting := needs_restart(old, config):
+            log.warning("needs-restart", changed=waiting, detail="in force from the next start")
         log.info("configuration-reloaded")
 
     def _reload_certificates(self) -> None:
@@ -284,6 +288,10 @@ class Application:
         ports = self._listeners.plain_udp_ports
         return datapath_settings(self._config, self._host, ports, challenge)
 
+    def _certificate_expiry(self) -> float | None:
+        ends = self._certificates.not_after
+        return ends.timestamp() if ends is not None else None
+
     def _look_at_host(self) -> HostAddresses:
         listening = set(self._listeners.addresses)
         if self._config.metrics.listen is not None:
@@ -296,16 +304,6 @@ class Application:
         primary = publics[0] if publics else next(iter(self._host.primary.values()))
         return Running(self._listeners.addresses, publics, Address(primary, 0), metrics)
 
-    @contextlib.contextmanager
-    def _pidfile(self) -> Iterator[None]:
-        name = self._config.server.pidfile
-        if not name:
-            yield
-            return
-        path = Path(name)
-        path.write_text(f"{os.getpid()}\n", encoding="ascii")
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                path.unlink()
+
+def _realm_names(config: Config) -> list[str]:
+    return [config.server.realm, *(realm.name for realm in config.realms)]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+import structlog
 import trio
 
 from stun import StunError
@@ -29,11 +31,15 @@ from turnd.config import CONFIG_FILE_VARIABLE, Config, ConfigError, print_config
 from turnd.config import warnings as config_warnings
 from turnd.coturn_conf import CoturnConfError, Severity, load_any
 from turnd.network import ListenError
+from turnd.pidfile import PidfileError
 from turnd.store.user_database import UserDatabaseError
 from turnd.stores import open_source
 from turnd.transports.pem import CertificateError
 
 USAGE_ERROR = 2
+
+log = structlog.get_logger("turnd")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -120,11 +126,11 @@ def run(
     }
     demonstration = Demo.prepare(overrides) if demo else None
 
-    def load() -> Config:
-        return _load(config_file, overrides, strict=strict)
+    def load(tell: Callable[[str], object]) -> Config:
+        return _load(config_file, overrides, tell, strict=strict)
 
     try:
-        config = load()
+        config = load(partial(click.echo, err=True))
     except ConfigError as error:
         _fail_config(error)
     if check_config:
@@ -133,7 +139,7 @@ def run(
     if print_config:
         click.echo(_print(config))
         return
-    code = _serve(config, load if config_file else None, demonstration)
+    code = _serve(config, lambda: load(_log_remark), demonstration)
     ctx.exit(code)
 
 
@@ -141,13 +147,23 @@ def _print(config: Config) -> str:
     return print_config(config).rstrip()
 
 
-def _load(config_file: str | None, overrides: Mapping[str, Any], *, strict: bool) -> Config:
+def _log_remark(remark: str) -> None:
+    log.warning("configuration-remark", detail=remark)
+
+
+def _load(
+    config_file: str | None,
+    overrides: Mapping[str, Any],
+    tell: Callable[[str], object],
+    *,
+    strict: bool,
+) -> Config:
     config, diagnostics = load_any(config_file, config_environment(), overrides, strict=strict)
     for diagnostic in diagnostics:
         if diagnostic.severity is not Severity.INFO:
-            click.echo(str(diagnostic), err=True)
+            tell(str(diagnostic))
     for warning in config_warnings(config):
-        click.echo(f"warning: {warning}", err=True)
+        tell(f"warning: {warning}")
     try:
         # Preparing names and passwords is part of the check: on HUP, a user whom OpaqueString
         # forbids must leave the old configuration running.
@@ -169,7 +185,7 @@ def _fail_config(error: ConfigError) -> NoReturn:
 _GARBAGE_THRESHOLDS = (20_000, 20, 50)
 
 
-def _serve(config: Config, reload: Callable[[], Config] | None, demo: Demo | None) -> int:
+def _serve(config: Config, reload: Callable[[], Config], demo: Demo | None) -> int:
     try:
         log_file = LogFile(Path(config.log.file) if config.log.file else None)
     except OSError as error:
@@ -199,7 +215,13 @@ def _serve(config: Config, reload: Callable[[], Config] | None, demo: Demo | Non
     return code
 
 
-_START_ERRORS = (ListenError, CertificateError, UserDatabaseError, PermissionError)
+_START_ERRORS = (
+    ListenError,
+    CertificateError,
+    UserDatabaseError,
+    PidfileError,
+    PermissionError,
+)
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

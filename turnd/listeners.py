@@ -9,7 +9,7 @@ import structlog
 
 from stun import Address, Family
 from turnd.config import Config
-from turnd.network import ListenError, has_ipv6, open_tcp, open_udp
+from turnd.network import ListenError, check_relay_addresses, has_ipv6, open_tcp, open_udp
 from turnd.settings import nat_discovery
 from turnd.transports.settings import Listener, ListenerKind
 
@@ -49,9 +49,11 @@ def open_listeners(config: Config) -> Listeners:
     """Bind everything `[listen]` and `[nat_discovery]` ask for.
 
     Raises:
-        ListenError: an address can't be bound; what was bound before is closed.
+        ListenError: an address can't be bound, or relays can't be; what was bound before is
+            closed.
 
     """
+    check_relay_addresses(each.address for each in config.relay.addresses)
     udp: list[socket.socket] = []
     streams: list[Listener] = []
     plain: set[int] = set()
@@ -71,8 +73,7 @@ def open_listeners(config: Config) -> Listeners:
             if _can_bind(listener.endpoint.address):
                 sock = open_tcp(listener.endpoint.address, config.listen.backlog)
                 kind = ListenerKind.TCP if listener.plain else ListenerKind.TLS
-                proxied = bool(config.listen.proxy_protocol)
-                streams.append(Listener(kind, sock, proxied))
+                streams.append(Listener(kind, sock))
     except ListenError:
         Listeners(tuple(udp), tuple(streams), frozenset(), frozenset()).close()
         raise

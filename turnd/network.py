@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
 
 import ifaddr
 
@@ -71,9 +72,27 @@ def open_tcp(address: Address, backlog: int) -> socket.socket:
     """
     sock = _open(address, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock = _bound(sock, address, "tcp")
-    sock.listen(backlog)
-    return sock
+    return _bound(sock, address, "tcp", backlog)
+
+
+def check_relay_addresses(addresses: Iterable[Address]) -> None:
+    """See that relays can be bound on the configured addresses: else every Allocate gets a 508.
+
+    Raises:
+        ListenError: this host has not one of them.
+
+    """
+    for address in addresses:
+        sock = _open(address, socket.SOCK_DGRAM)
+        try:
+            sock.bind(address.with_port(0).sockaddr)
+        except OSError as error:
+            raise ListenError(
+                f"relay.addresses: {address.host}: {error.strerror}; name addresses of this host, "
+                "and what they are called outside of a NAT in relay.external"
+            ) from error
+        finally:
+            sock.close()
 
 
 def has_ipv6() -> bool:
@@ -90,7 +109,7 @@ def _open(address: Address, kind: socket.SocketKind) -> socket.socket:
     try:
         sock = socket.socket(_FAMILIES[address.family], kind)
     except OSError as error:
-        raise ListenError(f"{address}: {error.strerror}") from error
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
     sock.setblocking(False)
     if address.family is Family.IPV6:
         # IPv4 has listeners of its own; a dual-stack socket would take their port.
@@ -98,9 +117,15 @@ def _open(address: Address, kind: socket.SocketKind) -> socket.socket:
     return sock
 
 
-def _bound(sock: socket.socket, address: Address, what: str) -> socket.socket:
+def _bound(
+    sock: socket.socket, address: Address, what: str, backlog: int | None = None
+) -> socket.socket:
     try:
         sock.bind(address.sockaddr)
+        if backlog is not None:
+            sock.listen(
+                backlog
+            )  # what another program has bound, and not yet listens on, ends here
     except OSError as error:
         sock.close()
         hint = {

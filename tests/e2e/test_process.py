@@ -152,6 +152,67 @@ def test_hup_takes_a_changed_configuration_and_keeps_calls(
         assert client_of(server).allocate() == 401
         assert client_of(server, "another").allocate() == 0
         assert old.ask(Method.REFRESH) == 0
+        assert wait_for_log(server, "request-rejected")["user"] == "user"
+        assert "needs-restart" not in server.log.read_text()
+
+
+def test_hup_names_the_keys_that_only_a_start_puts_in_force(tmp_path: Path) -> None:
+    with started(tmp_path) as server:
+        text = config_text(server.port, server.metrics_port)
+        (tmp_path / "turnd.toml").write_text(
+            text.replace("[server]", "[server]\nthreads = 3")
+            + f'file = "{tmp_path / "elsewhere.log"}"\n[auth]\nuser_database = "users.db"\n'
+            + '[relay]\npermission_lifetime = 200\n[[realms]]\nname = "added.example"\n'
+        )
+        server.process.send_signal(signal.SIGHUP)
+        line = wait_for_log(server, "needs-restart")
+        assert line["changed"] == ["server.threads", "auth.user_database", "log.file"]
+        # What is likely unwanted is said in the log, not beside it.
+        assert "permission_lifetime" in str(wait_for_log(server, "configuration-remark")["detail"])
+
+
+def test_hup_refuses_relay_addresses_that_are_not_there(
+    tmp_path: Path, client_of: Callable[..., Client]
+) -> None:
+    with started(tmp_path) as server:
+        text = config_text(server.port, server.metrics_port)
+        (tmp_path / "turnd.toml").write_text(text + '[relay]\naddresses = ["192.0.2.77"]\n')
+        server.process.send_signal(signal.SIGHUP)
+        line = wait_for_log(server, "configuration-not-reloaded")
+        assert "relay.addresses: 192.0.2.77" in str(line["error"])
+        assert client_of(server).allocate() == 0
+
+
+def test_hup_reads_variables_that_name_files_without_a_configuration_file(tmp_path: Path) -> None:
+    port, metrics_port = free_port([HOST]), free_port([HOST])
+    secrets, log = tmp_path / "secrets", tmp_path / "turnd.log"
+    secrets.write_text("first-secret-that-is-long\n")
+    environ = {
+        "TURND_LISTEN__UDP": f"{HOST}:{port}",
+        "TURND_LISTEN__TCP": f"{HOST}:{port}",
+        "TURND_LISTEN__TLS": "",
+        "TURND_LISTEN__DTLS": "",
+        "TURND_METRICS__LISTEN": f"{HOST}:{metrics_port}",
+        "TURND_LOG__FORMAT": "json",
+        "TURND_AUTH__SECRETS_FILE": str(secrets),
+    }
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "turnd", "run"],
+            cwd=ROOT,
+            stderr=stream,
+            env=os.environ | environ,
+        )
+    try:
+        server = ServerUnderTest(process, port, metrics_port, log)
+        wait_until_ready(server)
+        secrets.write_text("short\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for_log(server, "configuration-reloaded")
+        assert "can be guessed" in str(wait_for_log(server, "configuration-remark")["detail"])
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_hup_with_a_broken_configuration_changes_nothing(
@@ -217,8 +278,31 @@ def test_metrics_port_that_is_taken_is_named(tmp_path: Path) -> None:
         process = spawn(config, tmp_path / "log")
         assert process.wait(30) == 1
         text = (tmp_path / "log").read_text()
-        assert f"cannot listen on tcp {HOST}:{taken_port}" in text
+        assert f"metrics.listen: cannot listen on tcp {HOST}:{taken_port}" in text
         assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('pidfile = "."', "server.pidfile: "),
+        ('[relay]\naddresses = ["192.0.2.77"]', "relay.addresses: 192.0.2.77: "),
+        ('realm = "no..host name"\npidfile = "."', "server.pidfile: "),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said_in_a_line(
+    tmp_path: Path, line: str, says: str
+) -> None:
+    config = tmp_path / "turnd.toml"
+    config.write_text(
+        f"[listen]\nudp = ['{HOST}:0']\ntcp = []\ntls = ['{HOST}:0']\ndtls = []\n"
+        f"[metrics]\nlisten = ''\n[server]\n{line}\n"
+    )
+    process = spawn(config, tmp_path / "log")
+    assert process.wait(30) == 1
+    text = (tmp_path / "log").read_text()
+    assert f"error: {says}" in text
+    assert "Traceback" not in text
 
 
 def test_demo_prints_ice_servers_that_work() -> None:

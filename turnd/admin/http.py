@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from stun import Address
-from turnd.network import open_tcp
+from turnd.network import ListenError, open_tcp
 
 
 def admin_app(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> Starlette:
@@ -50,7 +50,10 @@ class _BoundConfig(HypercornConfig):
 
     def __init__(self, address: Address) -> None:
         super().__init__()
-        self._sock = open_tcp(address, 64)
+        try:
+            self._sock = open_tcp(address, 64)
+        except ListenError as error:
+            raise ListenError(f"metrics.listen: {error}") from error
         self.accesslog = None
         self.errorlog = None
         self.include_server_header = False

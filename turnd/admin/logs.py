@@ -171,7 +171,7 @@ class EventLogger:
     def _answered(self, output: o.RequestAnswered) -> None:
         fields = {
             "method": method_name(output.method),
-            "code": output.error_code,
+            "code": int(output.error_code),
             "realm": output.realm,
             "user": output.username,
             **_client(output.five_tuple),

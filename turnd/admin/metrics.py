@@ -34,6 +34,8 @@ class LiveValues:
     datapath: Callable[[], Totals]
     streams: Callable[[], StreamTotals]
     draining: Callable[[], bool]
+    certificate_expiry: Callable[[], float | None] = lambda: None
+    """Unix time at which the certificate in force ends; None where TLS and DTLS are off."""
 
 
 class Metrics(Collector):
@@ -56,9 +58,9 @@ class Metrics(Collector):
         per_user: bool = False,
     ) -> None:
         self._live = live
+        self._per_realm = per_realm
         self._per_user = per_user
-        self._realms = frozenset(realms) if per_realm else frozenset()
-        self._default_realm = realms[0] if realms else ""
+        self.reconfigure(realms)
         self._counted = Totals({}, {}, 0)
         self._open: dict[int, tuple[str, ...]] = {}
         self._allocations: Counts[tuple[str, ...]] = Counts()
@@ -71,6 +73,11 @@ class Metrics(Collector):
         self.registry = CollectorRegistry(auto_describe=True)
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
+
+    def reconfigure(self, realms: Sequence[str]) -> None:
+        """Let the label `realm` have other values, first that of who names none."""
+        self._realms = frozenset(realms) if self._per_realm else frozenset()
+        self._default_realm = realms[0] if realms else ""
 
     def handle(self, output: o.Output) -> None:
         """Count one event."""
@@ -130,6 +137,14 @@ class Metrics(Collector):
         draining = GaugeMetricFamily("turnd_draining", "1 while new allocations are refused.")
         draining.add_metric([], float(self._live.draining()))
         yield draining
+        expiry = self._live.certificate_expiry()
+        if expiry is not None:
+            ends = GaugeMetricFamily(
+                "turnd_certificate_not_after_seconds",
+                "Unix time at which the certificate in force ends.",
+            )
+            ends.add_metric([], expiry)
+            yield ends
         build = GaugeMetricFamily("turnd_build_info", "Always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build

@@ -267,7 +267,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         listen: its transport address; None turns it off.
         per_realm: label counters with the realm.
-        per_user: label traffic with the user: unbounded, off unless asked for.
+        per_user: label the gauge of allocations with the user: as many series as users.
 
     """
 

@@ -51,7 +51,12 @@ class CloseClient:
 
 @attrs.frozen(slots=True)
 class RequestAnswered:
-    """A request had an answer: 0 for success, else the STUN error code."""
+    """A request had an answer: 0 for success, else the STUN error code.
+
+    Attributes:
+        username: who asked; with 401 and 438 who the request says that it is.
+
+    """
 
     five_tuple: FiveTuple
     method: int

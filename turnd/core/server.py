@@ -18,9 +18,11 @@ from stun import (
     MessageClass,
     Method,
     RawAttribute,
+    StunError,
 )
 from stun import attributes as a
 from stun.credentials import SecurityFeature
+from stun.opaque_string import opaque_string
 from turnd.core.allocate import handle_allocate
 from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
@@ -428,8 +430,18 @@ _MAX_UNKNOWN = 16
 """An error names that many unknown attributes: it must not be larger than its request."""
 
 
+def _claimed_name(request: Request) -> str:
+    """Return whom a request that is not authenticated names; operators look for it in logs."""
+    try:
+        name = request.message.get(a.USERNAME)
+        # Prepared, so that no stranger writes lines of our log.
+        return opaque_string(name) if name else ""
+    except StunError:
+        return ""
+
+
 def _answered(request: Request, code: int, detail: str = "") -> RequestAnswered:
-    username = request.credential.username if request.credential else ""
+    username = request.credential.username if request.credential else _claimed_name(request)
     return RequestAnswered(
         request.five_tuple, request.message.method, code, request.realm, detail, username
     )

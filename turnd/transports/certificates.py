@@ -157,9 +157,11 @@ class CertificateStore:
         return self._require().dtls
 
     @property
-    def not_after(self) -> datetime.datetime:
-        """When the certificate in force expires."""
-        return self.key_pair.certificate.not_valid_after_utc
+    def not_after(self) -> datetime.datetime | None:
+        """When the certificate in force expires; None without one."""
+        if self._in_force is None:
+            return None
+        return self._in_force.pair.certificate.not_valid_after_utc
 
     def _require(self) -> _InForce:
         if self._in_force is None:

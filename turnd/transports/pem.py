@@ -6,6 +6,7 @@ helpful thing a server can say to its operator.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 from collections.abc import Sequence
@@ -105,14 +106,16 @@ def make_self_signed(names: Sequence[str], now: datetime.datetime) -> KeyPair:
     """Make an ECDSA P-256 key and a certificate for `names`, in memory.
 
     Args:
-        names: host names and IP addresses to put into the certificate; ``"localhost"`` if none.
+        names: host names and IP addresses to put into the certificate; what is neither, as a
+            realm may be, is left out; ``"localhost"`` if none is left.
         now: the time (aware), from which on it is valid for a year.
 
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    names = list(names) or ["localhost"]
+    known = {name: entry for name in names if (entry := general_name(name)) is not None}
+    known = known or {"localhost": x509.DNSName("localhost")}
     # X.520 bounds the common name at 64 characters; nobody compares it any more (RFC 6125).
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0][:64])])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, next(iter(known))[:64])])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -121,7 +124,7 @@ def make_self_signed(names: Sequence[str], now: datetime.datetime) -> KeyPair:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
         .not_valid_after(now + _SELF_SIGNED_LIFETIME)
-        .add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
+        .add_extension(x509.SubjectAlternativeName(known.values()), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         .sign(key, hashes.SHA256())
@@ -129,11 +132,15 @@ def make_self_signed(names: Sequence[str], now: datetime.datetime) -> KeyPair:
     return KeyPair((certificate,), key)
 
 
-def _general_name(name: str) -> x509.GeneralName:
-    try:
+def general_name(name: str) -> x509.GeneralName | None:
+    """Return a host name or an IP address as certificates have it; None if it is neither."""
+    with contextlib.suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name.encode("idna").decode("ascii"))
+    try:
+        ascii_name = name.encode("idna").decode("ascii")
+    except UnicodeError:  # a label that is empty or too long, or a forbidden character
+        return None
+    return x509.DNSName(ascii_name) if ascii_name and " " not in ascii_name else None
 
 
 def _read(path: Path) -> bytes:

@@ -29,16 +29,12 @@ class Listener:
     Attributes:
         kind: what is expected on it. With `StreamSettings.detect_tls` the first byte
             decides instead, and a listener of either kind serves both, as coturn's do.
-        socket: bound; `StreamTransports.serve` makes it non-blocking and listens on it.
-        proxy_protocol: connections from `StreamSettings.trusted_proxies` begin with a
-            PROXY protocol header. It is then required from them: the specification
-            forbids guessing whether there is one.
+        socket: listening and non-blocking.
 
     """
 
     kind: ListenerKind
     socket: socket.socket
-    proxy_protocol: bool = False
 
 
 @attrs.frozen(slots=True)
@@ -47,8 +43,9 @@ class StreamSettings:
 
     Attributes:
         detect_tls: tell plain and TLS apart by the first byte on every stream listener.
-        trusted_proxies: networks whose PROXY headers are believed. From everyone else
-            such a header is a protocol error.
+        trusted_proxies: networks whose connections begin with a PROXY protocol header. It is
+            required from them: the specification forbids guessing whether there is one.
+            From everyone else such a header is a protocol error.
         max_connections: client connections at a time.
         max_connections_per_address: the same from one IPv4 address or one IPv6 /64.
         handshake_timeout: seconds a PROXY header, or a TLS handshake, may take.

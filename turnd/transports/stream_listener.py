@@ -33,8 +33,6 @@ from turnd.transports.totals import CloseReason, Refusal, StreamTotals, Transpor
 
 log = structlog.get_logger("turnd")
 
-_BACKLOG = 1024
-
 
 class StreamTransports:
     """The server's TCP and TLS side.
@@ -90,16 +88,8 @@ class StreamTransports:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept and serve clients until cancelled; then close every connection and listener.
-
-        Raises:
-            OSError: a listener's socket can't listen.
-
-        """
+        """Accept and serve clients until cancelled; then close every connection and listener."""
         try:
-            for listener in listeners:
-                listener.socket.setblocking(False)
-                listener.socket.listen(_BACKLOG)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._timer.run, self._deadline_passed)
                 for listener in listeners:
@@ -174,7 +164,7 @@ class StreamTransports:
             return
         stream = ByteStream(sock, spawn, self._settings.send_queue_bytes)
         try:
-            if listener.proxy_protocol and self._is_trusted_proxy(peer):
+            if self._is_trusted_proxy(peer):
                 endpoints = await read_proxy_header(stream, endpoints, self._settings)
             if not self._limit.acquire(endpoints.client):
                 self._counters.refused(_declared(listener), Refusal.ADDRESS_LIMIT)

@@ -158,6 +158,14 @@ def test_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch
     file.flush()
 
 
+def test_people_get_codes_as_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "turnd.log"
+    with closing(LogFile(path)) as file:
+        configure_logging("info", "human", file)
+        EventLogger().handle(answered(ErrorCode.ALLOCATION_QUOTA_REACHED))
+    assert "code=486" in path.read_text()
+
+
 def test_people_get_text(tmp_path: Path) -> None:
     path = tmp_path / "turnd.log"
     with closing(LogFile(path)) as file:

@@ -150,6 +150,21 @@ def test_realms_that_clients_make_up_are_no_labels(metrics: Metrics) -> None:
     assert text.count("turnd_requests_total{") == 2
 
 
+def test_realms_of_a_reloaded_configuration_are_labels_too(metrics: Metrics) -> None:
+    metrics.reconfigure([REALM, "added.example"])
+    metrics.handle(o.RequestAnswered(CLIENT, Method.ALLOCATE, 401, "added.example"))
+    assert value(metrics, "turnd_unauthenticated_total", realm="added.example") == 1
+
+
+def test_end_of_the_certificate_is_told_where_there_is_one(counters: TransportCounters) -> None:
+    ends: list[float | None] = [None]
+    live = LiveValues(lambda: TOTALS, counters.snapshot, lambda: False, lambda: ends[0])
+    metrics = Metrics([REALM], live, per_realm=True)
+    assert "turnd_certificate" not in generate_latest(metrics.registry).decode()
+    ends[0] = 1_800_000_000.0
+    assert value(metrics, "turnd_certificate_not_after_seconds") == 1_800_000_000
+
+
 def test_drops_and_denials_are_counted(metrics: Metrics) -> None:
     metrics.handle(o.RequestDropped(CLIENT, "malformed"))
     metrics.handle(o.PeerDenied(CLIENT, CLIENT.client, "rule"))

@@ -82,7 +82,7 @@ def test_wrong_password_is_unauthenticated(password: str) -> None:
     assert not reply.message.has(SHA1_INTEGRITY)
     (event,) = reply.events(RequestAnswered)
     assert event.reason == "wrong password"
-    assert event.username == ""
+    assert event.username == "alice"  # who it says that it is
 
 
 def test_unknown_user_is_unauthenticated() -> None:

@@ -192,7 +192,26 @@ def test_a_self_signed_certificate_names_hosts_and_addresses_and_is_announced() 
     key = store.key_pair.key
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert isinstance(key.curve, ec.SECP256R1)
+    assert store.not_after is not None
     assert store.not_after > NOW
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["a..b", "turn.example"], [("DNS", "turn.example")]),
+        (["My home", "192.0.2.1"], [("IP Address", "192.0.2.1")]),
+        (["x" * 64 + ".example"], [("DNS", "localhost")]),
+        ([""], [("DNS", "localhost")]),
+        (["y" * 60 + ".longer.example"], [("DNS", "y" * 60 + ".longer.example")]),
+    ],
+)
+def test_what_can_be_in_no_certificate_is_left_out_of_ours(
+    names: list[str], known: list[tuple[str, str]]
+) -> None:
+    store = CertificateStore(TlsSettings())
+    store.make_self_signed(names)  # a realm is any text
+    assert ssl_view(store)["subjectAltName"] == tuple(known)
 
 
 def ssl_view(store: CertificateStore) -> dict[str, object]:

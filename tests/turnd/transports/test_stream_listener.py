@@ -25,6 +25,7 @@ from tests.turnd.transports.transport_fakes import (
     start_s_client,
 )
 from turnd.core.five_tuple import FiveTuple, Transport
+from turnd.network import open_tcp
 from turnd.transports.accept import accept_forever
 from turnd.transports.certificates import CertificateStore
 from turnd.transports.settings import Listener, ListenerKind, StreamSettings, TlsSettings
@@ -48,8 +49,8 @@ class Server:
         self.nursery = nursery
         self.road = road
         self.certificates = certificates
-        self.sock = socket.socket(family)
-        self.sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+        loopback = "127.0.0.1" if family == socket.AF_INET else "::1"
+        self.sock = open_tcp(Address.parse(loopback, 0), 128)
         self.address = Address.from_sockaddr(self.sock.getsockname())
         self.transports = self.make(StreamSettings())
 
@@ -66,11 +67,9 @@ class Server:
         self,
         settings: StreamSettings | None = None,
         kind: ListenerKind = ListenerKind.TCP,
-        *,
-        proxy_protocol: bool = False,
     ) -> StreamTransports:
         self.transports = self.make(settings or StreamSettings())
-        listener = Listener(kind, self.sock, proxy_protocol)
+        listener = Listener(kind, self.sock)
         await self.nursery.start(self.transports.serve, [listener])
         return self.transports
 
@@ -326,7 +325,7 @@ V2 = v2_header(
 async def test_a_trusted_proxys_header_gives_the_addresses(
     server: Server, road: FakeRoad, header: bytes, split: bool
 ) -> None:
-    await server.start(StreamSettings(trusted_proxies=LOOPBACK), proxy_protocol=True)
+    await server.start(StreamSettings(trusted_proxies=LOOPBACK))
     async with await server.connect() as client:
         if split:
             for byte in header:
@@ -339,7 +338,7 @@ async def test_a_trusted_proxys_header_gives_the_addresses(
 
 
 async def test_tls_may_follow_the_header(server: Server, road: FakeRoad) -> None:
-    await server.start(StreamSettings(trusted_proxies=LOOPBACK), proxy_protocol=True)
+    await server.start(StreamSettings(trusted_proxies=LOOPBACK))
     context = ssl.create_default_context(cadata=server.certificates.key_pair.to_pem().decode())
     transport = await server.connect()
     await transport.send_all(V2)
@@ -356,7 +355,7 @@ async def test_tls_may_follow_the_header(server: Server, road: FakeRoad) -> None
 async def test_a_proxys_own_connection_keeps_its_real_addresses(
     server: Server, road: FakeRoad, header: bytes
 ) -> None:
-    await server.start(StreamSettings(trusted_proxies=LOOPBACK), proxy_protocol=True)
+    await server.start(StreamSettings(trusted_proxies=LOOPBACK))
     async with await server.connect() as client:
         await client.send_all(header + BINDING_REQUEST)
         await receive_exactly(client, 20)
@@ -367,24 +366,20 @@ ELSEWHERE = (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("::/0"))
 
 
 @pytest.mark.parametrize(
-    ("settings", "proxy_protocol", "first"),
+    ("settings", "first"),
     [
-        pytest.param(StreamSettings(trusted_proxies=ELSEWHERE), True, V1, id="v1, not trusted"),
-        pytest.param(StreamSettings(trusted_proxies=ELSEWHERE), True, V2, id="v2, not trusted"),
-        pytest.param(StreamSettings(trusted_proxies=LOOPBACK), False, V1, id="v1, not enabled"),
-        pytest.param(StreamSettings(trusted_proxies=LOOPBACK), False, V2, id="v2, not enabled"),
-        pytest.param(
-            StreamSettings(trusted_proxies=LOOPBACK), True, BINDING_REQUEST, id="no header"
-        ),
-        pytest.param(
-            StreamSettings(trusted_proxies=LOOPBACK), True, b"PROXY UDP4\r\n", id="malformed"
-        ),
+        pytest.param(StreamSettings(trusted_proxies=ELSEWHERE), V1, id="v1, not trusted"),
+        pytest.param(StreamSettings(trusted_proxies=ELSEWHERE), V2, id="v2, not trusted"),
+        pytest.param(StreamSettings(), V1, id="v1, not enabled"),
+        pytest.param(StreamSettings(), V2, id="v2, not enabled"),
+        pytest.param(StreamSettings(trusted_proxies=LOOPBACK), BINDING_REQUEST, id="no header"),
+        pytest.param(StreamSettings(trusted_proxies=LOOPBACK), b"PROXY UDP4\r\n", id="malformed"),
     ],
 )
 async def test_a_header_out_of_place_is_a_protocol_error(
-    server: Server, road: FakeRoad, settings: StreamSettings, proxy_protocol: bool, first: bytes
+    server: Server, road: FakeRoad, settings: StreamSettings, first: bytes
 ) -> None:
-    await server.start(settings, proxy_protocol=proxy_protocol)
+    await server.start(settings)
     async with await server.connect() as client:
         await client.send_all(first)
         assert await ended(client)
@@ -395,7 +390,7 @@ async def test_a_header_out_of_place_is_a_protocol_error(
 async def test_others_than_proxies_connect_directly_to_a_proxy_listener(
     server: Server, road: FakeRoad
 ) -> None:
-    await server.start(StreamSettings(trusted_proxies=ELSEWHERE), proxy_protocol=True)
+    await server.start(StreamSettings(trusted_proxies=ELSEWHERE))
     async with await server.connect() as client:
         await client.send_all(BINDING_REQUEST)
         await receive_exactly(client, 20)
@@ -405,7 +400,7 @@ async def test_others_than_proxies_connect_directly_to_a_proxy_listener(
 async def test_a_reused_five_tuple_ends_the_connection_it_had_before(
     server: Server, road: FakeRoad
 ) -> None:
-    await server.start(StreamSettings(trusted_proxies=LOOPBACK), proxy_protocol=True)
+    await server.start(StreamSettings(trusted_proxies=LOOPBACK))
     async with await server.connect() as old, await server.connect() as new:
         await old.send_all(V1 + BINDING_REQUEST)
         await receive_exactly(old, 20)
@@ -438,7 +433,7 @@ async def test_connections_are_bounded_in_total(server: Server) -> None:
 
 async def test_connections_are_bounded_per_address_as_the_proxy_gives_it(server: Server) -> None:
     settings = StreamSettings(max_connections_per_address=1, trusted_proxies=LOOPBACK)
-    transports = await server.start(settings, proxy_protocol=True)
+    transports = await server.start(settings)
     first, second, other = [await server.connect() for _ in range(3)]
     async with first, second, other:
         await first.send_all(V1 + BINDING_REQUEST)
@@ -628,7 +623,7 @@ async def test_a_proxy_that_sends_no_whole_header_is_given_up(
     server: Server, mock_clock: trio.testing.MockClock
 ) -> None:
     settings = StreamSettings(trusted_proxies=LOOPBACK, handshake_timeout=15)
-    transports = await server.start(settings, proxy_protocol=True)
+    transports = await server.start(settings)
     async with await server.connect() as client:
         await client.send_all(V1[:10])
         await wait_for(lambda: transports.connection_count == 1)

@@ -16,6 +16,7 @@ from stun import Address
 from tests.turnd.transports.transport_fakes import BINDING_REQUEST, FakeRoad
 from turnd.core.five_tuple import FiveTuple, Transport
 from turnd.core.tables import RelayedAddress, RelayUnavailableError, Traffic
+from turnd.network import open_tcp
 from turnd.transports.certificates import CertificateStore
 from turnd.transports.settings import Listener, ListenerKind, StreamSettings, TcpRelaySettings
 from turnd.transports.stream_listener import StreamTransports
@@ -68,7 +69,7 @@ class World:
             on_client_gone=road.on_client_gone,
             has_allocation=road.has_allocation,
         )
-        self.server = bound()
+        self.server = open_tcp(Address.parse("127.0.0.1", 0), 128)
         self.relayed = free_address()
         self.relay = self.make_relay(TcpRelaySettings())
         self.bind_next = 0
