@@ -119,6 +119,7 @@ def test_coturn_configuration_works_as_it_is(tmp_path: Path) -> None:
 def test_converted_configuration_is_what_the_original_means(tmp_path: Path) -> None:
     original, converted = tmp_path / "turnserver.conf", tmp_path / "turnd.toml"
     original.write_text(COTURN)
+    converted.touch(0o644)
     assert turnd("convert", original, "-o", converted).exit_code == 0
     assert stat.S_IMODE(converted.stat().st_mode) == 0o600
     assert turnd("convert", original).stdout == converted.read_text()
@@ -142,6 +143,31 @@ def test_user_is_added_changed_listed_and_removed(config: Path) -> None:
     assert turnd("user", "remove", "alice", "-c", config).exit_code == 0
     assert turnd("user", "remove", "alice", "-c", config).exit_code == 1
     assert turnd("user", "list", "-c", config).stdout == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("user", "list"), ("user", "remove", "a"), ("user", "passwd", "a"), ("secret", "list")],
+)
+def test_only_adding_makes_a_database(config: Path, command: tuple[str, ...]) -> None:
+    result = turnd(*command, "-c", config, TURND_PASSWORD="p")
+    assert result.exit_code == 1
+    assert "users.db: there is no such file" in result.stderr
+    assert not config.with_name("users.db").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("user", "add", "a", "--password", "p"),
+        ("secret", "add", "--value", "s"),
+        ("credentials", "--secret", "s"),
+    ],
+)
+def test_no_secret_has_a_flag(config: Path, command: tuple[str, ...]) -> None:
+    result = turnd(*command, "-c", config)
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
 
 
 def test_user_of_another_spelling_is_the_same_user(config: Path) -> None:
@@ -176,6 +202,7 @@ def test_secret_is_made_listed_and_removed(config: Path) -> None:
     assert made not in listed
     given = turnd("secret", "add", "-c", config, TURND_SECRET="given secret")
     assert given.stdout == "Added a secret to realm example.org.\n"
+    assert turnd("secret", "add", "-c", config, TURND_SECRET="given secret").exit_code == 1
     assert turnd("secret", "remove", made[:4] + "…", "-c", config).exit_code == 0
     assert turnd("secret", "remove", "nothing", "-c", config).exit_code == 1
     assert len(bytes.fromhex(turnd("secret", "generate").stdout)) == 32

@@ -34,6 +34,7 @@ def convert(file: str, output: str | None, *, strict: bool) -> None:
     try:
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            os.fchmod(descriptor, 0o600)  # it may have been there, for all to read
             stream.write(text)
     except OSError as error:
         fail(f"{output}: {error.strerror}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -20,14 +21,12 @@ from turnd.store.user_database import UserDatabase, UserDatabaseError
 @click.option("--ttl", default=24 * 3600, show_default=True, help="Seconds they are good for.")
 @click.option("--host", help="Print an RTCConfiguration for the server of that name.")
 @click.option("--realm", help="The realm whose secret to use; the default realm if left out.")
-@click.option("--secret", envvar=SECRET_VARIABLE, hidden=True, help="The shared secret.")
 @config_option
 def credentials(
     user: str,
     ttl: int,
     host: str | None,
     realm: str | None,
-    secret: str | None,
     config_file: str | None,
 ) -> None:
     """Mint time-limited credentials for USER (or nobody in particular).
@@ -39,7 +38,7 @@ def credentials(
         fail("--ttl is a number of seconds above 0", 2)
     config = read_config(config_file)
     name = realm or config.server.realm
-    chosen = secret or _configured(config, name) or _stored(config, name)
+    chosen = os.environ.get(SECRET_VARIABLE) or _configured(config, name) or _stored(config, name)
     if not chosen:
         fail(
             f"realm {name!r} has no secret: set auth.secrets or TURND_SECRET, "

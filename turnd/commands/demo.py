@@ -73,5 +73,6 @@ def ice_servers_json(config: Config, host: str, username: str, password: str) ->
     servers: list[dict[str, Any]] = []
     if listen.udp:
         servers.append({"urls": [f"stun:{name}:{listen.udp[0].port}"]})
-    servers.append({"urls": urls, "username": username, "credential": password})
+    if urls:  # without one, RTCPeerConnection takes none of it
+        servers.append({"urls": urls, "username": username, "credential": password})
     return {"iceServers": servers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import secrets as random_secrets
 import sys
 from collections.abc import Iterator
@@ -41,7 +42,10 @@ def _target(config_file: str | None, database: str | None, realm: str | None) ->
 
 
 @contextmanager
-def _open(target: Target) -> Iterator[UserDatabase]:
+def _open(target: Target, *, make: bool = False) -> Iterator[UserDatabase]:
+    """Open the file; only who puts something in makes one, so that no typing error does."""
+    if not make and not target.path.exists():
+        fail(f"{target.path}: there is no such file; `add` makes it")
     try:
         with UserDatabase(target.path) as database:
             yield database
@@ -55,23 +59,16 @@ _database_option = click.option(
 _realm_option = click.option("--realm", help="The realm; the default realm if left out.")
 
 
-def _read_password(*, confirm: bool) -> str:
-    """Read a password: from a pipe, or by prompt. Never from the command line."""
+def _read_password() -> str:
+    """Read a password: TURND_PASSWORD, a pipe, a prompt. Never the command line, which all see."""
+    if password := os.environ.get(PASSWORD_VARIABLE):
+        return password
     if not sys.stdin.isatty():
         password = sys.stdin.readline().rstrip("\n")
         if not password:
             fail("no password on standard input", 2)
         return password
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm))
-
-
-_password_option = click.option(
-    "--password",
-    envvar=PASSWORD_VARIABLE,
-    show_envvar=True,
-    hidden=True,
-    help="The password; better by prompt, standard input or environment.",
-)
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
 @click.group()
@@ -81,37 +78,33 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("name")
-@_password_option
 @_realm_option
 @_database_option
 @config_option
 def add_user(
     name: str,
-    password: str | None,
     realm: str | None,
     database: str | None,
     config_file: str | None,
 ) -> None:
     """Add the user NAME; the password comes by prompt, standard input or TURND_PASSWORD."""
     target = _target(config_file, database, realm)
-    with _open(target) as opened:
+    with _open(target, make=True) as opened:
         # Kept as prepared: another spelling of a name is the same user, not a new one.
         name = opaque_string(name)
         if opened.find(target.realm, name) is not None:
             fail(f"user {name!r} exists in realm {target.realm!r}; use: turnd user passwd")
-        opened.put_user(target.realm, name, password or _read_password(confirm=True))
+        opened.put_user(target.realm, name, _read_password())
     click.echo(f"Added {name} to realm {target.realm}.")
 
 
 @user.command("passwd")
 @click.argument("name")
-@_password_option
 @_realm_option
 @_database_option
 @config_option
 def change_password(
     name: str,
-    password: str | None,
     realm: str | None,
     database: str | None,
     config_file: str | None,
@@ -123,7 +116,7 @@ def change_password(
         name = opaque_string(name)
         if opened.find(target.realm, name) is None:
             fail(f"there is no user {name!r} in realm {target.realm!r}")
-        opened.put_user(target.realm, name, password or _read_password(confirm=True))
+        opened.put_user(target.realm, name, _read_password())
     click.echo(f"Changed the password of {name} in realm {target.realm}.")
 
 
@@ -165,20 +158,18 @@ def generate_secret() -> None:
 
 
 @secret.command("add")
-@click.option("--value", envvar=SECRET_VARIABLE, hidden=True, help="The secret.")
 @_realm_option
 @_database_option
 @config_option
-def add_secret(
-    value: str | None, realm: str | None, database: str | None, config_file: str | None
-) -> None:
+def add_secret(realm: str | None, database: str | None, config_file: str | None) -> None:
     """Add a shared secret: TURND_SECRET, else a random one, which is printed this once."""
     target = _target(config_file, database, realm)
-    made = value or random_secrets.token_hex(32)
-    with _open(target) as opened:
+    given = os.environ.get(SECRET_VARIABLE)
+    made = given or random_secrets.token_hex(32)
+    with _open(target, make=True) as opened:
         if not opened.add_secret(target.realm, made):
             fail(f"realm {target.realm!r} has that secret already")
-    click.echo(f"Added a secret to realm {target.realm}." if value else made)
+    click.echo(f"Added a secret to realm {target.realm}." if given else made)
 
 
 @secret.command("remove")

@@ -55,7 +55,12 @@ class SqliteUsers:
         return entry[1]
 
     async def load(self, realm: str, name: str | bytes) -> None:
-        """Read a user into the cache; one that is not there too, so that it is not asked again."""
+        """Read a user into the cache; one that is not there too, so that it is not asked again.
+
+        Where the database fails, what was known of the user stays, as shared secrets do. Without
+        that its request is dropped and the client sends it again: for a moment's lock, a 401
+        would turn a good client away.
+        """
         try:
             if isinstance(name, str):
                 credential = await self._call(lambda: self._database.find(realm, name))
@@ -63,7 +68,9 @@ class SqliteUsers:
                 credential = await self._call(lambda: self._database.find_by_userhash(realm, name))
         except UserDatabaseError as error:
             log.error("user-database-failed", error=str(error))
-            credential = None
+            if (realm, name) not in self._cache:
+                return
+            credential = self._cache[realm, name][1]
         self._cache[realm, name] = (self._clock() + CACHE_SECONDS, credential)
         # One read again keeps its old place otherwise, and the busiest user is dropped first.
         self._cache.move_to_end((realm, name))

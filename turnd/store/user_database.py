@@ -69,11 +69,23 @@ class SecretEntry:
         return self.value[:4] + "…"
 
 
+def _make(path: Path) -> None:
+    """Make the file, readable by its owner alone: the folder's, if root makes it for the server."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        if os.geteuid() == 0:
+            folder = path.absolute().parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(descriptor)
+
+
 class UserDatabase:
     """An open user database.
 
     Args:
-        path: the file; made, readable by its owner alone, if it is not there.
+        path: the file; made, readable by its owner alone, if it is not there. What root makes
+            is the owner's of the folder: the server's user has to open it, too.
 
     Raises:
         UserDatabaseError: it can't be opened, or is of another kind or version.
@@ -84,7 +96,7 @@ class UserDatabase:
         self._path = path
         with self._errors():
             if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                _make(path)
             # Calls come from whichever worker thread is free, never two at a time.
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False

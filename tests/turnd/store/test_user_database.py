@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import stat
 from pathlib import Path
@@ -38,6 +39,18 @@ def test_user_is_kept_as_keys_and_never_as_a_password(path: Path) -> None:
 def test_file_is_its_owners_alone(path: Path) -> None:
     UserDatabase(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_file_that_root_makes_is_its_folders_owners(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _file, user, group: given.append((user, group)))
+    for _ in range(2):  # one that is there is left alone
+        UserDatabase(path).close()
+    folder = path.parent.stat()
+    assert given == [(folder.st_uid, folder.st_gid)]
 
 
 def test_users_are_listed_changed_and_removed(path: Path) -> None:
@@ -188,9 +201,16 @@ async def test_secret_of_the_database_makes_credentials(path: Path) -> None:
         assert found.key_md5 == long_term_key_md5(username, REALM, password)
 
 
-async def test_database_that_breaks_finds_nobody_and_raises_nothing(path: Path) -> None:
+async def test_database_that_breaks_turns_nobody_away_and_raises_nothing(path: Path) -> None:
+    clock = Clock()
     database = UserDatabase(path)
-    combined = source(SqliteUsers(database, Clock()))
-    database.close()
+    database.put_user(REALM, "alice", "one")
+    combined = source(SqliteUsers(database, clock))
     await combined.load(REALM, "alice", None)
-    assert combined.find(REALM, "alice", 0) is None
+    found = combined.find(REALM, "alice", 0)
+    database.close()
+    clock.now = CACHE_SECONDS
+    for name in ("alice", "bob"):
+        await combined.load(REALM, name, None)
+    assert combined.find(REALM, "alice", 0) == found  # what was known stays
+    assert combined.find(REALM, "bob", 0) is NotYet.PENDING  # dropped, and sent again
