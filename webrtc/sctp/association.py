@@ -157,7 +157,7 @@ class Association:
         if tcb is not None:
             if stream_id >= tcb.outbound_streams:
                 raise SctpStateError(f"the peer takes no stream {stream_id}")
-            if tcb.reconfiguration.is_pending(stream_id):
+            if self.is_resetting(stream_id):
                 raise SctpStateError(f"stream {stream_id} is being reset")
         self._queue.add(
             OutgoingMessage(
@@ -190,6 +190,11 @@ class Association:
         if tcb is None:
             raise SctpStateError("there is no association")
         tcb.reconfiguration.want(stream_ids)
+
+    def is_resetting(self, stream_id: int) -> bool:
+        """Whether an outgoing stream waits for its reset, and nothing can be sent on it."""
+        tcb = self._control.tcb
+        return tcb is not None and tcb.reconfiguration.is_pending(stream_id)
 
     @property
     def can_reset(self) -> bool:

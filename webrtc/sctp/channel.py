@@ -13,8 +13,10 @@ from webrtc.sctp.errors import SctpStateError
 from webrtc.sctp.outgoing import Reliability
 
 MAX_CHANNEL_ID = 65534
-_MAX_LIMIT = 0xFFFFFFFF
 _MS = 1000
+_MAX_RETRANSMITS = 0xFFFFFFFF
+_MAX_LIFETIME = 0xFFFFFFFF / _MS
+"""Seconds; DATA_CHANNEL_OPEN has 32 bits for either limit, of milliseconds (RFC 8832 §5.1)."""
 
 
 class ChannelState(enum.Enum):
@@ -54,9 +56,10 @@ class ChannelOptions:
     def __attrs_post_init__(self) -> None:
         if self.max_retransmits is not None and self.max_lifetime is not None:
             raise ValueError("max_retransmits and max_lifetime exclude each other")
-        for limit in (self.max_retransmits, self.max_lifetime):
-            if limit is not None and not 0 <= limit <= _MAX_LIMIT:
-                raise ValueError("a limit of reliability is from 0 to 2**32 - 1")
+        if self.max_retransmits is not None and not 0 <= self.max_retransmits <= _MAX_RETRANSMITS:
+            raise ValueError(f"max_retransmits is from 0 to {_MAX_RETRANSMITS}")
+        if self.max_lifetime is not None and not 0 <= self.max_lifetime <= _MAX_LIFETIME:
+            raise ValueError(f"max_lifetime is from 0 to {_MAX_LIFETIME} seconds")
         if self.negotiated and self.id is None:
             raise ValueError("a negotiated channel needs an id")
         if self.id is not None and not 0 <= self.id <= MAX_CHANNEL_ID:
@@ -111,6 +114,9 @@ class Owner(Protocol):
 
     def freed(self, size: int) -> None:
         """Note that a message was taken."""
+
+    def forget_messages(self, channel: DataChannel) -> None:
+        """Note that messages will never be taken."""
 
     def buffered_in(self, channel: DataChannel) -> int:
         """Return bytes that wait."""
@@ -173,6 +179,10 @@ class DataChannel:
         data, size = self.inbox.popleft()
         self._owner.freed(size)
         return data
+
+    def forget_messages(self) -> None:
+        """Say that nobody will take any: their room goes back to the peer. From any thread."""
+        self._owner.forget_messages(self)
 
     def close(self) -> None:
         """Close once everything queued has arrived."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from webrtc.sctp.association import Association
 from webrtc.sctp.channel import (
-    MAX_CHANNEL_ID,
     BufferedAmountLow,
     ChannelClosed,
     ChannelClosing,
@@ -16,6 +16,7 @@ from webrtc.sctp.channel import (
     DataChannel,
     MessagesReady,
 )
+from webrtc.sctp.channel_ids import ChannelIds
 from webrtc.sctp.dcep import ACK, Open, Ppid, decode_payload, encode_payload
 from webrtc.sctp.errors import (
     MessageTooLongError,
@@ -77,7 +78,9 @@ class DataChannels:
         self._is_established = False
         self._channels: dict[int, DataChannel] = {}
         self._unnumbered: list[DataChannel] = []
-        self._next_id = 0
+        self._ids = ChannelIds(self._is_free)
+        # Appended to by whichever thread collects garbage.
+        self._forgotten: deque[int] = deque()
         self._events: list[ChannelEvent] = []
         self._now = 0.0
 
@@ -103,10 +106,10 @@ class DataChannels:
         self._now = now
         self._is_dtls_client = is_dtls_client
         self._max_message_size = remote_max_message_size
-        self._next_id = 0 if is_dtls_client else 1
+        self._ids.begin(is_dtls_client=is_dtls_client)
         unnumbered, self._unnumbered = self._unnumbered, []
         for channel in unnumbered:
-            channel.id = self._draw_id()
+            channel.id = self._ids.draw(self.association.max_streams)
             self._channels[channel.id] = channel
         if remote_port is not None:
             self.association.set_remote_port(remote_port)
@@ -139,6 +142,8 @@ class DataChannels:
     def take_datagrams(self, now: float) -> list[bytes]:
         """Return the packets to be sent now. Hot."""
         self._now = now
+        while self._forgotten:
+            self.association.free(self._forgotten.popleft(), now)
         datagrams = self.association.take_datagrams(now)
         if self.association.queue.low:
             self._tell_low()
@@ -184,9 +189,11 @@ class DataChannels:
             self._unnumbered.append(channel)
             return channel
         if channel.id is None:
-            channel.id = self._draw_id()
+            channel.id = self._ids.draw(self.association.max_streams)
         elif channel.id in self._channels:
             raise NoStreamError(f"stream {channel.id} is in use")
+        elif self.association.is_resetting(channel.id):
+            raise NoStreamError(f"stream {channel.id} is being reset")
         limit = self.association.max_streams
         if limit is not None and channel.id >= limit:
             raise NoStreamError(f"the peer takes {limit} streams")
@@ -236,6 +243,11 @@ class DataChannels:
     def freed(self, size: int) -> None:
         """Note that a message was taken."""
         self.association.free(size, self._now)
+
+    def forget_messages(self, channel: DataChannel) -> None:
+        """Note that messages will never be taken; `take_datagrams` gives their room back."""
+        inbox, channel.inbox = channel.inbox, deque()
+        self._forgotten.extend(size for _, size in inbox)
 
     def buffered_in(self, channel: DataChannel) -> int:
         """Return the bytes of a channel that wait."""
@@ -356,7 +368,7 @@ class DataChannels:
             opening = options.to_open().encode()
             self.association.send(stream_id, Ppid.DCEP, opening, now=self._now)
         channel.state = ChannelState.OPEN
-        channel.buffered_amount_low_threshold = channel.buffered_amount_low_threshold
+        queue.set_low_threshold(stream_id, channel.buffered_amount_low_threshold)
         self._events.append(ChannelOpened(channel))
 
     def _reset(self, channel: DataChannel) -> None:
@@ -391,20 +403,8 @@ class DataChannels:
                 self._events.append(BufferedAmountLow(channel))
         low.clear()
 
-    def _draw_id(self) -> int:
-        """Return a free identifier of ours, going round: one just closed is not used at once."""
-        for _ in range(MAX_CHANNEL_ID // 2 + 1):
-            candidate = self._next_id
-            self._next_id += 2
-            if self._next_id > MAX_CHANNEL_ID:
-                self._next_id %= 2
-            limit = self.association.max_streams
-            if limit is not None and candidate >= limit:
-                self._next_id = candidate % 2
-                continue
-            if candidate not in self._channels:
-                return candidate
-        raise NoStreamError("every stream is in use")
+    def _is_free(self, stream_id: int) -> bool:
+        return stream_id not in self._channels and not self.association.is_resetting(stream_id)
 
 
 def _id_of(channel: DataChannel) -> int:

@@ -12,7 +12,7 @@ from webrtc.sctp.heartbeat import Heartbeat
 from webrtc.sctp.opening import Opening
 from webrtc.sctp.packer import Packer
 from webrtc.sctp.packet import COMMON_HEADER_SIZE, PacketWriter, RawChunk, decode_packet
-from webrtc.sctp.parameters import CauseCode, Parameter
+from webrtc.sctp.parameters import CauseCode, Parameter, ParameterType
 from webrtc.sctp.rto import RetransmissionTimeout
 from webrtc.sctp.send_queue import SendQueue
 from webrtc.sctp.serial import MASK_32
@@ -310,7 +310,7 @@ class Control:
         elif self.heartbeat.deadline <= now:
             info, missed = self.heartbeat.on_deadline(now)
             if not missed or self._count_error():
-                parameter = Parameter(1, info)
+                parameter = Parameter(ParameterType.HEARTBEAT_INFO, info)
                 self.put(ParameterChunk(ChunkType.HEARTBEAT, (parameter,)).encode())
 
     def _on_teardown_timeout(self, now: float) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
 from webrtc.sctp.chunks import DataFlag
 from webrtc.sctp.parameters import CauseCode
-from webrtc.sctp.reassembly import ProtocolViolationError, Reassembly
+from webrtc.sctp.reassembly import (
+    BEGUN_OVERHEAD,
+    FRAGMENT_OVERHEAD,
+    ProtocolViolationError,
+    Reassembly,
+)
 from webrtc.sctp.serial import unwrap_16
 
 _BEGIN = int(DataFlag.BEGIN)
@@ -29,6 +35,11 @@ class _Run:
         self.parts: list[bytes] = []
         self.size = 0
 
+    @property
+    def overhead(self) -> int:
+        """What it costs beside its bytes."""
+        return BEGUN_OVERHEAD + FRAGMENT_OVERHEAD * len(self.parts)
+
 
 class DataReassembly(Reassembly):
     """Puts messages together from DATA."""
@@ -37,6 +48,7 @@ class DataReassembly(Reassembly):
         super().__init__(max_message_size)
         self._by_first: dict[int, _Run] = {}
         self._by_last: dict[int, _Run] = {}
+        self._firsts: list[int] = []
 
     def unwrap(self, wire: int, near: int) -> int:
         """Return a stream sequence number as one that does not wrap."""
@@ -58,9 +70,12 @@ class DataReassembly(Reassembly):
         if run is None:
             run = _Run(tsn, flags, key, ppid)
             self._by_first[tsn] = run
+            insort(self._firsts, tsn)
+            self.held += BEGUN_OVERHEAD
         elif run.has_end or run.key != key:
             raise ProtocolViolationError(CauseCode.PROTOCOL_VIOLATION, "fragments do not fit")
         run.parts.append(payload)
+        self.held += FRAGMENT_OVERHEAD
         run.size += len(payload)
         run.last = tsn
         if flags & _END:
@@ -68,7 +83,7 @@ class DataReassembly(Reassembly):
         else:
             self._join_next(run)
         if run.has_begin and run.has_end:
-            del self._by_first[run.first]
+            self._forget(run)
             self.complete(stream_id, unordered, ssn, run.ppid, b"".join(run.parts))
         else:
             self.check_size(run.size)
@@ -76,9 +91,16 @@ class DataReassembly(Reassembly):
 
     def drop_fragments(self, cumulative_tsn: int, skips: Iterable[tuple[int, int, int]]) -> None:
         """Forget runs that reach down to the TSNs given up: all of their message is."""
-        for run in [run for run in self._by_first.values() if run.first <= cumulative_tsn]:
-            del self._by_first[run.first], self._by_last[run.last]
+        for first in self._firsts[: bisect_right(self._firsts, cumulative_tsn)]:
+            run = self._by_first[first]
+            self._forget(run)
+            del self._by_last[run.last]
             self.held -= run.size
+
+    def _forget(self, run: _Run) -> None:
+        del self._by_first[run.first]
+        del self._firsts[bisect_left(self._firsts, run.first)]
+        self.held -= run.overhead
 
     def _join_next(self, run: _Run) -> None:
         following = self._by_first.get(run.last + 1)
@@ -86,8 +108,10 @@ class DataReassembly(Reassembly):
             return
         if following.key != run.key:
             raise ProtocolViolationError(CauseCode.PROTOCOL_VIOLATION, "fragments do not fit")
-        del self._by_first[following.first], self._by_last[following.last]
+        self._forget(following)
+        del self._by_last[following.last]
         run.parts += following.parts
+        self.held += FRAGMENT_OVERHEAD * len(following.parts)
         run.size += following.size
         run.last = following.last
         run.has_end = following.has_end

@@ -94,9 +94,13 @@ class Open:
         if partial not in (_RELIABLE, _REXMIT, _TIMED):
             raise SctpDecodeError(f"channel type {kind:#x} is not known")
         label_end = _OPEN.size + label_size
+        label = data[_OPEN.size : label_end].decode("utf-8", "replace")
+        protocol = data[label_end:].decode("utf-8", "replace")
+        if max(len(label.encode()), len(protocol.encode())) > MAX_NAME_SIZE:
+            raise SctpDecodeError("label or protocol is no UTF-8, and too long with what stands in")
         return cls(
-            label=data[_OPEN.size : label_end].decode("utf-8", "replace"),
-            protocol=data[label_end:].decode("utf-8", "replace"),
+            label=label,
+            protocol=protocol,
             ordered=not kind & _UNORDERED,
             max_retransmits=limit if partial == _REXMIT else None,
             max_lifetime_ms=limit if partial == _TIMED else None,
@@ -105,9 +109,16 @@ class Open:
 
 
 def encode_payload(data: str | bytes | bytearray | memoryview) -> tuple[int, bytes]:
-    """Return PPID and payload; SCTP has no empty messages, so these are one zero byte."""
+    """Return PPID and payload; SCTP has no empty messages, so these are one zero byte.
+
+    Raises:
+        TypeError: it is neither text nor bytes: `bytes` would make five zeros of a 5.
+
+    """
     if isinstance(data, str):
         return (Ppid.STRING, data.encode()) if data else (Ppid.STRING_EMPTY, b"\0")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
     return (Ppid.BINARY, bytes(data)) if data else (Ppid.BINARY_EMPTY, b"\0")
 
 

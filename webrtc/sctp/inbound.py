@@ -156,11 +156,9 @@ class Inbound:
         tsns = self.tsns
         if flags & _IMMEDIATE:
             self._unacknowledged = _PACKETS_PER_SACK
-        if (
-            self.reassembly.held + self._taken >= self._settings.receive_buffer
-            and tsn > tsns.highest
-            and self._is_full()
-        ):
+        held, buffer = self.reassembly.held + self._taken, self._settings.receive_buffer
+        # What fills a gap may be all that the rest waits for, but there are 65,534 TSNs of room.
+        if held >= buffer and (tsn > tsns.highest or held >= 2 * buffer) and self._is_full():
             self.dropped += 1
             self._unacknowledged = _PACKETS_PER_SACK
             return False

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 from webrtc.sctp.chunks import DataFlag
 from webrtc.sctp.parameters import CauseCode
-from webrtc.sctp.reassembly import ProtocolViolationError, Reassembly
+from webrtc.sctp.reassembly import (
+    BEGUN_OVERHEAD,
+    FRAGMENT_OVERHEAD,
+    ProtocolViolationError,
+    Reassembly,
+)
 from webrtc.sctp.serial import unwrap_32
 
 _BEGIN = int(DataFlag.BEGIN)
@@ -26,6 +31,11 @@ class _Assembly:
         self.count: int | None = None
         self.ppid = 0
         self.size = 0
+
+    @property
+    def overhead(self) -> int:
+        """What it costs beside its bytes."""
+        return BEGUN_OVERHEAD + FRAGMENT_OVERHEAD * (len(self.parts) + len(self.early))
 
     def add(self, fsn: int, payload: bytes) -> bool:
         """Take in a fragment; return False if it is there already."""
@@ -62,6 +72,7 @@ class InterleavedReassembly(Reassembly):
         assembly = self._assemblies.get(key)
         if assembly is None:
             assembly = self._assemblies[key] = _Assembly()
+            self.held += BEGUN_OVERHEAD
         fsn = ppid_or_fsn
         if flags & _BEGIN:
             assembly.ppid, fsn = ppid_or_fsn, 0
@@ -70,6 +81,7 @@ class InterleavedReassembly(Reassembly):
             fits = fits and assembly.count is None
             assembly.count = fsn + 1
         assembly.size += len(payload)
+        self.held += FRAGMENT_OVERHEAD
         self.check_size(assembly.size)
         done = len(assembly.parts)
         if not fits or (assembly.count is not None and done > assembly.count):
@@ -78,21 +90,29 @@ class InterleavedReassembly(Reassembly):
             if assembly.early:
                 raise ProtocolViolationError(CauseCode.PROTOCOL_VIOLATION, "fragments past the end")
             del self._assemblies[key]
+            self.held -= assembly.overhead
             self.complete(stream_id, unordered, mid, assembly.ppid, b"".join(assembly.parts))
 
     def drop_fragments(self, cumulative_tsn: int, skips: Iterable[tuple[int, int, int]]) -> None:
         """Forget the messages named, and in order those before them."""
-        for stream_id, is_unordered, number in skips:
-            for key in [each for each in self._assemblies if each[0] == stream_id]:
-                if bool(key[1]) == bool(is_unordered) and unwrap_32(key[2], number) <= number:
-                    self.held -= self._assemblies.pop(key).size
+        last = {(stream_id, bool(unordered)): number for stream_id, unordered, number in skips}
+        if not last:
+            return
+        for key in list(self._assemblies):
+            number = last.get((key[0], bool(key[1])))
+            if number is not None and unwrap_32(key[2], number) <= number:
+                self._drop(key)
 
     def reset(self, stream_ids: Iterable[int]) -> None:
         """Start streams over; a message that was begun on one will not be finished."""
         stream_ids = set(stream_ids)
         for key in [each for each in self._assemblies if each[0] in stream_ids]:
-            self.held -= self._assemblies.pop(key).size
+            self._drop(key)
         super().reset(stream_ids)
+
+    def _drop(self, key: tuple[int, int, int]) -> None:
+        assembly = self._assemblies.pop(key)
+        self.held -= assembly.size + assembly.overhead
 
     def reset_all(self) -> None:
         """Start every stream over."""

@@ -16,6 +16,11 @@ from webrtc.sctp.parameters import CauseCode, Parameter
 MESSAGE_OVERHEAD = 64
 """What a waiting message counts beside its bytes, so that a million empty ones are not free."""
 
+FRAGMENT_OVERHEAD = 64
+BEGUN_OVERHEAD = 512
+"""The same for a fragment and for a message of which only fragments are there: what they cost in
+memory, so that a peer cannot take a gigabyte by single bytes."""
+
 Message = tuple[int, int, bytes]
 """Stream identifier, payload protocol identifier, payload."""
 
@@ -36,7 +41,8 @@ class Reassembly(abc.ABC):
 
     Attributes:
         messages: what is complete and due, for the owner to take from the left.
-        held: bytes kept here, in fragments, early and due messages alike.
+        held: bytes kept here, in fragments, early and due messages alike, with what they cost
+            beside their bytes.
 
     """
 

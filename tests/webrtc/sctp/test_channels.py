@@ -116,6 +116,7 @@ def test_negotiated_channels_send_no_dcep() -> None:
     [
         {"max_retransmits": 1, "max_lifetime": 1.0},
         {"max_retransmits": -1},
+        {"max_lifetime": 5_000_000.0},
         {"negotiated": True},
         {"id": 65535},
         {"priority": 70000},

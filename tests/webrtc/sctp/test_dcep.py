@@ -80,3 +80,9 @@ def test_buffers_of_any_kind_are_taken_as_they_are_at_that_moment() -> None:
     assert payload == b"before"
     assert decode_payload(Ppid.DCEP, ACK) is None
     assert decode_payload(51, b"\xff") == "�"
+
+
+@pytest.mark.parametrize("data", [5, [1, 2], None, 1.5])
+def test_what_is_neither_text_nor_bytes_is_refused(data: object) -> None:
+    with pytest.raises(TypeError, match="str or bytes"):
+        encode_payload(data)  # type: ignore[arg-type]
