@@ -11,8 +11,9 @@ import trio
 
 from ice_client import Candidate
 from ice_client.broadcast import Subscription
+from ice_client.errors import AgentClosedError
 from webrtc.local_candidates import LocalCandidates
-from webrtc.peer_states import NeededOffers, PeerStates
+from webrtc.peer_states import ConnectionClosedError, NeededOffers, PeerStates
 from webrtc.sdp import (
     DescriptionType,
     Event,
@@ -97,7 +98,7 @@ class PeerDescriptions(PeerStates, abc.ABC):
                 events = self._jsep.set_local_description(description.type, _parsed(description))
             self._candidates.hold()
             try:
-                await self._follow(events)
+                await self._carry_out(events)
             finally:
                 self._candidates.release()
         return self.local_description or Description(DescriptionType.ROLLBACK)
@@ -114,7 +115,7 @@ class PeerDescriptions(PeerStates, abc.ABC):
         """
         async with self._operation():
             parsed = _parsed(description)
-            await self._follow(self._jsep.set_remote_description(description.type, parsed))
+            await self._carry_out(self._jsep.set_remote_description(description.type, parsed))
 
     async def add_ice_candidate(self, candidate: IceCandidate | None) -> None:
         """Take one of the peer's candidates; None, or one without text, means no more.
@@ -129,7 +130,7 @@ class PeerDescriptions(PeerStates, abc.ABC):
         """
         candidate = candidate or IceCandidate(candidate="")
         async with self._operation():
-            await self._follow(
+            await self._carry_out(
                 self._jsep.add_remote_candidate(
                     candidate.candidate,
                     sdp_mid=candidate.sdp_mid,
@@ -176,6 +177,14 @@ class PeerDescriptions(PeerStates, abc.ABC):
             self._check_open()
             yield
             self._look_for_need()
+
+    async def _carry_out(self, events: list[Event]) -> None:
+        # What was decided is in force: to be cancelled now would leave it half done for good.
+        with trio.CancelScope(shield=True):
+            try:
+                await self._follow(events)
+            except AgentClosedError as error:  # by `close`, in another task
+                raise ConnectionClosedError("the peer connection is closed") from error
 
     def _look_for_need(self) -> None:
         if not self.is_closed:

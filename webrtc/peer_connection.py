@@ -156,6 +156,7 @@ class PeerConnection(PeerDescriptions):
 
     async def _follow(self, events: list[Event]) -> None:
         for event in events:
+            self._check_open()
             match event:
                 case TransportChanged(transport):
                     await self._change_transport(transport)
@@ -188,6 +189,7 @@ class PeerConnection(PeerDescriptions):
             transport = PeerTransport(parameters, self._transport_settings, self._take)
             self._transports[parameters.id] = transport
             await self._check_open().start(transport.run)
+            self._check_open()
         await transport.apply(parameters)
 
     def _remove_transport(self, number: int) -> None:

@@ -128,7 +128,7 @@ class PeerTransport:
     # Its life
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Open the agent and carry packets until closed."""
+        """Open the agent and carry packets until closed, which may be before it is open."""
         # Shielded: whoever is cancelled closes us first, and the peer is still told.
         with self._scope:
             async with open_ice_agent(
@@ -141,6 +141,8 @@ class PeerTransport:
                 self.agent.hand_candidates_to(self._tell_candidate)
                 task_status.started()
                 await trio.sleep_forever()
+        if self.agent is None:
+            task_status.started()
 
     def close(self) -> None:
         """Tell the peer, and end it."""
