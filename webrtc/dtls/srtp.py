@@ -6,6 +6,8 @@ Called per packet by the peer connection's receive and send roads; the keys are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import pylibsrtp
 from pylibsrtp import Policy, Session
@@ -100,36 +102,25 @@ class SrtpSession:
 
     def unprotect_rtp(self, packet: bytes) -> bytes | None:
         """Check and decrypt an SRTP packet; None if it was counted and dropped. Per packet."""
-        if not _RTP_HEADER_SIZE <= len(packet) <= _MAX_PROTECTED_SIZE:
-            self.statistics.malformed += 1
-            return None
-        ssrc = packet[8:12]
-        is_new = ssrc not in self._ssrcs
-        if is_new and len(self._ssrcs) >= MAX_STREAMS:
-            self.statistics.excess_streams += 1
-            return None
-        try:
-            plain = self._inbound.unprotect(packet)
-        except pylibsrtp.Error as error:
-            self._count(error)
-            return None
-        if is_new:
-            self._ssrcs.add(ssrc)
-        self.statistics.received += 1
-        return plain
+        return self._unprotect(self._inbound.unprotect, packet, packet[8:12], _RTP_HEADER_SIZE)
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
         """Check and decrypt an SRTCP packet; None if it was counted and dropped. Per packet."""
-        if not _RTCP_HEADER_SIZE <= len(packet) <= _MAX_PROTECTED_SIZE:
+        check = self._inbound.unprotect_rtcp
+        return self._unprotect(check, packet, packet[4:8], _RTCP_HEADER_SIZE)
+
+    def _unprotect(
+        self, check: Callable[[bytes], bytes], packet: bytes, ssrc: bytes, header_size: int
+    ) -> bytes | None:
+        if not header_size <= len(packet) <= _MAX_PROTECTED_SIZE:
             self.statistics.malformed += 1
             return None
-        ssrc = packet[4:8]
         is_new = ssrc not in self._ssrcs
         if is_new and len(self._ssrcs) >= MAX_STREAMS:
             self.statistics.excess_streams += 1
             return None
         try:
-            plain = self._inbound.unprotect_rtcp(packet)
+            plain = check(packet)
         except pylibsrtp.Error as error:
             self._count(error)
             return None

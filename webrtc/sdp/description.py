@@ -7,6 +7,7 @@ Attributes stay one ordered tuple, so that nothing is lost between reading and w
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -217,7 +218,7 @@ class SessionDescription(AttributeList):
 
     def section(self, mid: str) -> MediaSection | None:
         """Return the section of that name."""
-        return next((section for section in self.media if section.mid == mid), None)
+        return self._by_mid.get(mid)
 
     def groups(self, semantics: str) -> tuple[tuple[str, ...], ...]:
         """Return the mids of each group of these semantics, such as ``BUNDLE``."""
@@ -225,7 +226,19 @@ class SessionDescription(AttributeList):
 
     def bundle_of(self, mid: str) -> tuple[str, ...]:
         """Return the mids of the BUNDLE group with that mid, its tag first; empty for none."""
-        return next((mids for mids in self.groups("BUNDLE") if mid in mids), ())
+        return self._bundles.get(mid, ())
+
+    # Asked for each section, and each section of its group: a search each time would take minutes
+    # for some hundred sections.
+
+    @functools.cached_property
+    def _by_mid(self) -> dict[str, MediaSection]:
+        # Backwards: of two with one name the first counts.
+        return {section.mid: section for section in reversed(self.media) if section.mid is not None}
+
+    @functools.cached_property
+    def _bundles(self) -> dict[str, tuple[str, ...]]:
+        return {mid: mids for mids in reversed(self.groups("BUNDLE")) for mid in mids}
 
     def inherited(self, section: MediaSection, kind: type[_A]) -> tuple[_A, ...]:
         """Return attributes of a type: the section's or, where it has none, the session's."""

@@ -324,10 +324,16 @@ class JsepSession(SessionView):
     def _take_candidate(
         self, index: int, candidate: Candidate | None, *, is_pending: bool
     ) -> list[Event]:
-        name = "pending_remote" if is_pending else "current_remote"
-        description: SessionDescription = getattr(self._data, name)
-        setattr(self._data, name, with_remote_candidate(description, index, candidate))
+        data = self._data
+        description = data.pending_remote if is_pending else data.current_remote
+        if description is None:
+            return []  # the caller has found a section of it
         mid = description.media[index].mid or ""
+        description = with_remote_candidate(description, index, candidate)
+        if is_pending:
+            data.pending_remote = description
+        else:
+            data.current_remote = description
         before = {transport.id for transport in self.transports if transport.remote}
         for _ in self._update():
             pass  # only what this candidate changed, which is told by itself
