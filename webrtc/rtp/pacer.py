@@ -40,12 +40,12 @@ class Paced(Generic[Item]):
     """What may leave now.
 
     Attributes:
-        item: as it was queued, or None for padding to make.
+        item: as it was queued, or padding.
         cluster: the probe that it belongs to.
 
     """
 
-    item: Item | None
+    item: Item
     cluster: int | None = None
 
 
@@ -57,9 +57,23 @@ class Pacer(Generic[Item]):
 
     """
 
-    def __init__(self, bitrate_bps: float, size_of: Callable[[Item], int]) -> None:
+    def __init__(
+        self,
+        bitrate_bps: float,
+        size_of: Callable[[Item], int],
+        pad: Callable[[], Item | None],
+    ) -> None:
+        """Begin.
+
+        Args:
+            bitrate_bps: the target.
+            size_of: says how many bytes an item is.
+            pad: makes padding of some `PADDING_SIZE_BYTES`; None if there is nothing to make it of.
+
+        """
         self._bitrate_bps = bitrate_bps
         self._size_of = size_of
+        self._pad = pad
         self._queues: dict[Priority, deque[Item]] = {priority: deque() for priority in Priority}
         self._size_bytes = 0
         self._count = 0
@@ -67,7 +81,6 @@ class Pacer(Generic[Item]):
         self._probes: deque[ProbeCluster] = deque(maxlen=4)
         self._probe_sent_bytes = 0
         self._probe_sent = 0
-        self._can_pad = False
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -86,10 +99,6 @@ class Pacer(Generic[Item]):
     def set_bitrate(self, bitrate_bps: float) -> None:
         """Take a new target."""
         self._bitrate_bps = max(bitrate_bps, 1.0)
-
-    def allow_padding(self) -> None:
-        """Say that None among what is taken will be padded: there is something to pad with."""
-        self._can_pad = True
 
     def probe(self, cluster: ProbeCluster) -> None:
         """Send a burst as soon as there is anything to send."""
@@ -116,7 +125,7 @@ class Pacer(Generic[Item]):
     @property
     def _probing(self) -> bool:
         # A probe begins with media: without any, nobody asks how fast the path is.
-        return bool(self._probes) and self._can_pad and self._probe_sent > 0
+        return bool(self._probes) and self._probe_sent > 0
 
     @property
     def _rate_bps(self) -> float:
@@ -134,19 +143,22 @@ class Pacer(Generic[Item]):
             queue = self._queues[Priority.RETRANSMISSION] or self._queues[Priority.VIDEO]
             if queue:
                 out.append(self._leave(queue.popleft(), now))
-            elif self._probing:
-                out.append(Paced(None, self._probes[0].identifier))
-                self._count_sent(PADDING_SIZE_BYTES, now)
-            else:
+            elif not self._probing:
                 break
+            elif (padding := self._pad()) is not None:
+                out.append(self._send(padding, now))
+            else:
+                self._end_probe()  # there is nothing to go on with: better none than a slow one
         return out
 
     def _leave(self, item: Item, now: float) -> Paced[Item]:
-        size = self._size_of(item)
         self._count -= 1
-        self._size_bytes -= size
+        self._size_bytes -= self._size_of(item)
+        return self._send(item, now)
+
+    def _send(self, item: Item, now: float) -> Paced[Item]:
         cluster = self._probes[0].identifier if self._probes else None
-        self._count_sent(size, now)
+        self._count_sent(self._size_of(item), now)
         return Paced(item, cluster)
 
     def _count_sent(self, size_bytes: int, now: float) -> None:
@@ -158,5 +170,8 @@ class Pacer(Generic[Item]):
         self._probe_sent_bytes += size_bytes
         probe = self._probes[0]
         if self._probe_sent >= probe.packets and self._probe_sent_bytes >= probe.size_bytes:
-            self._probes.popleft()
-            self._probe_sent = self._probe_sent_bytes = 0
+            self._end_probe()
+
+    def _end_probe(self) -> None:
+        self._probes.popleft()
+        self._probe_sent = self._probe_sent_bytes = 0

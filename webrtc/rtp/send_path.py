@@ -62,7 +62,7 @@ class SendPath:
         self._senders = senders
         self._controller = controller
         self._emit = emit
-        self._pacer: Pacer[_Queued] = Pacer(controller.target_bps, _size)
+        self._pacer: Pacer[_Queued] = Pacer(controller.target_bps, _size, self._padding)
         self._repaired_bytes = 0.0
         self._repaired_at = 0.0
 
@@ -111,7 +111,6 @@ class SendPath:
         if TRANSPORT_SEQUENCE_NUMBER_URI in self.extensions and any(
             stream.can_pad for stream in self._senders.values()
         ):
-            self._pacer.allow_padding()
             # Before there is anything to pad with, a probe would measure the encoder.
             for cluster in self._controller.take_probes():
                 self._pacer.probe(cluster)
@@ -124,9 +123,7 @@ class SendPath:
 
     def _leave(self, paced: Paced[_Queued], now: float) -> None:
         """Send a packet with its times. Runs per packet."""
-        queued = paced.item if paced.item is not None else self._padding()
-        if queued is None:
-            return
+        queued = paced.item
         packet, values = queued.packet, queued.extensions
         number = None
         if TRANSPORT_SEQUENCE_NUMBER_URI in self.extensions:

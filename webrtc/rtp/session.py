@@ -187,6 +187,10 @@ class RtpSession:
         """What all our streams together should send."""
         return self._controller.target_bps
 
+    def want(self, bitrate_bps: float | None) -> None:
+        """Say what all our streams could use; no more is looked for. None if that is not known."""
+        self._controller.want(bitrate_bps)
+
     @property
     def pacer_delay(self) -> float:
         """Seconds that what waits to be sent takes at the target bit rate."""

@@ -1,6 +1,7 @@
 """The controller against a simulated bottleneck, by seed and virtual time."""
 
 import itertools
+import random
 
 import pytest
 
@@ -34,13 +35,14 @@ class Call:
         self.back = feedback if feedback is not None else Path(delay=0.05)
         self.controller = CongestionController(start_bps)
         self.recorder = ArrivalRecorder()
-        self.pacer: Pacer[int] = Pacer(start_bps, size_of=lambda size: size)
+        self.pacer: Pacer[int] = Pacer(
+            start_bps, size_of=lambda size: size, pad=lambda: PADDING_SIZE_BYTES
+        )
         self.now = 1e5
         self.history: list[float] = []
         self.probes = probes
         self.is_sending = True
         self._frame_at = self.now
-        self.pacer.allow_padding()
 
     def step(self) -> None:
         now = self.now = self.now + STEP
@@ -55,7 +57,7 @@ class Call:
                 pacer.probe(cluster)
         pacer.set_bitrate(controller.target_bps)
         for paced in pacer.take(now):
-            size = paced.item or PADDING_SIZE_BYTES
+            size = paced.item
             number = controller.send(size, now, paced.cluster)
             self.path.send((number, size), size, now)
         for number, _ in self.path.take(now):
@@ -207,6 +209,23 @@ def test_the_delays_slope_tells_how_the_path_is_used(
 def test_loss_moves_the_rate_as_gcc_6_has_it(lost: int, expected: float) -> None:
     control = LossControl(100_000, 10_000, 1_000_000)
     assert control.receive(lost, 100, 1_000_000, 0.1, 0.0) == pytest.approx(expected)
+
+
+def rate_after(loss: float, seconds: int, seed: int) -> float:
+    """Return the loss-based estimate, from 500 kbit/s, where 60 packets a second are sent."""
+    dice = random.Random(seed)
+    control = LossControl(500_000, 10_000, 1_000_000)
+    for step in range(10 * seconds):
+        lost = sum(dice.random() < loss for _ in range(6))
+        control.receive(lost, 6, 1_000_000, 0.1, 0.1 * step)
+    return control.bitrate_bps
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_loss_by_chance_is_told_from_loss_that_is_too_high(seed: int) -> None:
+    assert rate_after(0.05, 60, seed) >= 500_000
+    assert rate_after(0.15, 10, seed) < 490_000
+    assert rate_after(0.4, 3, seed) < 450_000
 
 
 def test_the_receive_side_estimate_converges_and_is_told_at_once_when_it_falls() -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from webrtc.rtp.congestion.inter_arrival import InterArrival
 from webrtc.rtp.congestion.loss_control import LossControl
+from webrtc.rtp.congestion.probe_schedule import ProbeSchedule
 from webrtc.rtp.congestion.probing import ProbeCluster, ProbeEstimator
 from webrtc.rtp.congestion.rate_control import RateControl
 from webrtc.rtp.congestion.throughput import ThroughputEstimator
@@ -23,11 +24,10 @@ MAX_IN_FLIGHT = 8192
 """Sent packets that wait for feedback."""
 FEEDBACK_TIMEOUT = 1.5
 """Seconds without feedback while packets are in flight, then the rate falls."""
-FIRST_PROBES = (3.0, 6.0)
-"""Times the start rate."""
-NEXT_PROBE = 2.0
-PROBE_AGAIN = 0.7
-"""A probe that found this share of what it was sent at was too slow to find the path's limit."""
+MAX_JITTER = 0.1
+"""Seconds: more is a clock that was set, or a path that stood still."""
+CALM_LOSS = 0.1
+"""Share lost above which no probe asks for more (GCC §6 lowers the rate there)."""
 
 
 class _Sent(msgspec.Struct, gc=False):
@@ -61,9 +61,8 @@ class CongestionController:
         self._inter_arrival = InterArrival()
         self._trend = TrendlineEstimator()
         self._probes = ProbeEstimator()
-        self._clusters = 0
-        self._probe_rates = [factor * start_bps for factor in FIRST_PROBES]
-        self._probed_bps = 0.0
+        self._schedule = ProbeSchedule(start_bps, max_bps)
+        self._transit: float | None = None
         self._sent: OrderedDict[int, _Sent] = OrderedDict()
         self._unwrapper = Unwrapper()
         self._reference = Unwrapper(24)
@@ -138,6 +137,7 @@ class CongestionController:
         arrivals.sort(key=lambda entry: entry[0])
         if arrivals:
             self._learn(arrivals, now)
+        before = self._loss.bitrate_bps
         self._loss.receive(
             lost,
             len(arrivals) + lost,
@@ -146,7 +146,11 @@ class CongestionController:
             now,
             self._throughput.bitrate_bps,
         )
-        return self._retarget()
+        if self._loss.bitrate_bps < before:
+            self._schedule.fall(before, self._loss.bitrate_bps, now)
+        self._retarget()
+        self._look_for_more(now)
+        return self.target_bps
 
     def _learn(self, arrivals: list[tuple[float, _Sent]], now: float) -> None:
         sample = now - max(sent.sent_at for _, sent in arrivals)
@@ -155,6 +159,7 @@ class CongestionController:
         overused = False
         probed = None
         for arrival, sent in arrivals:
+            self._note_jitter(arrival - sent.sent_at)
             self._throughput.add(arrival, sent.size_bytes)
             if sent.cluster is not None:
                 found = self._probes.add(sent.cluster, sent.sent_at, arrival, sent.size_bytes)
@@ -166,26 +171,47 @@ class CongestionController:
         throughput = self._throughput.bitrate_bps
         if overused:
             if self._rate.may_decrease(now, throughput):
+                before = self._rate.bitrate_bps
                 self._rate.update(BandwidthUsage.OVERUSING, throughput, now)
+                self._schedule.fall(before, self._rate.bitrate_bps, now)
             return
-        if probed is not None and probed > self._rate.bitrate_bps:
-            self._rate.set_bitrate(probed, now)
-            self._loss.bitrate_bps = max(self._loss.bitrate_bps, self._rate.bitrate_bps)
-            if probed >= PROBE_AGAIN * self._probed_bps and not self._probe_rates:
-                self._probe_rates.append(NEXT_PROBE * probed)
-            return
-        self._rate.update(self._trend.usage, throughput, now)
+        if probed is not None:
+            self._take_probe(probed, now)
+        else:
+            self._rate.update(self._trend.usage, throughput, now)
+
+    def _note_jitter(self, transit: float) -> None:
+        """Take a packet's way, from any origin (RFC 3550 §6.4.1). Runs per packet."""
+        before, self._transit = self._transit, transit
+        if before is not None:
+            change = abs(transit - before)
+            schedule = self._schedule
+            schedule.jitter += (min(change, MAX_JITTER) - schedule.jitter) / 16
+
+    def _take_probe(self, probed_bps: float, now: float) -> None:
+        # What loss by chance held back is free as well: the probe has arrived.
+        self._schedule.find(probed_bps, min(self._rate.bitrate_bps, self._loss.bitrate_bps), now)
+        if probed_bps > self._rate.bitrate_bps:
+            self._rate.set_bitrate(probed_bps, now)
+        if self.loss <= CALM_LOSS:
+            self._loss.raise_to(min(probed_bps, self._rate.bitrate_bps))
+
+    def want(self, bitrate_bps: float | None) -> None:
+        """Say what there is a use for: nothing above is probed for; None if that is not known."""
+        self._schedule.wanted_bps = bitrate_bps
 
     def take_probes(self) -> list[ProbeCluster]:
-        """Return bursts to send: at the start, and as long as they find more."""
-        clusters = []
-        for rate in self._probe_rates:
-            if self._probed_bps < rate <= self._max_bps:
-                self._clusters += 1
-                self._probed_bps = rate
-                clusters.append(ProbeCluster.at(self._clusters, rate))
-        self._probe_rates.clear()
+        """Return bursts to send."""
+        clusters = self._schedule.take()
+        for cluster in clusters:
+            self._probes.begin(cluster)
         return clusters
+
+    def _look_for_more(self, now: float) -> None:
+        is_calm = self._trend.usage is BandwidthUsage.NORMAL and self.loss <= CALM_LOSS
+        limit = self._remote_limit_bps
+        if is_calm and (limit is None or limit > self.target_bps):
+            self._schedule.look(self.target_bps, now)
 
     def receive_loss(self, fraction_lost: float, packets: int, now: float) -> float:
         """Take a receiver report's loss, where the peer sends no transport-wide feedback."""
@@ -216,7 +242,9 @@ class CongestionController:
         deadline = self.next_deadline()
         if deadline is not None and now >= deadline:
             self._feedback_at = now
-            self._rate.set_bitrate(self._rate.bitrate_bps / 2, now)
+            before = self._rate.bitrate_bps
+            self._rate.set_bitrate(before / 2, now)
+            self._schedule.fall(before, self._rate.bitrate_bps, now)
             self._loss.bitrate_bps = min(self._loss.bitrate_bps, self._rate.bitrate_bps)
         return self._retarget()
 
