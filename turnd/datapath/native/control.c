@@ -30,12 +30,6 @@ bool control_add_listener(engine_t *engine, int index, int fd, const addr_t *add
     return added;
 }
 
-static void remove_row(engine_t *engine, uint64_t number) {
-    uint32_t key[2];
-    number_key(number, key);
-    table_remove(&engine->allocations, key);
-}
-
 static int join(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
                 const addr_t *public_address) {
     int error = fd < 0 ? 0 : rows_add_shared_relay(shard, fd, local, public_address);
@@ -43,6 +37,12 @@ static int join(shard_t *shard, allocation_t *allocation, int fd, const addr_t *
     if (!error && !relay) error = ENOENT;
     if (!error) allocation->relays[local->family] = relay;
     return error;
+}
+
+static void remove_row(engine_t *engine, uint64_t number) {
+    uint32_t key[2];
+    number_key(number, key);
+    table_remove(&engine->allocations, key);
 }
 
 typedef int (*open_t)(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
@@ -83,9 +83,27 @@ static int open_by(open_t open_relay, engine_t *engine, uint64_t number,
     return error;
 }
 
+/* Have a new relay's packets received: last, and with no lock held. */
+static int watch(engine_t *engine, uint64_t number, uint8_t family) {
+    number_row_t *row = find(engine, number);
+    shard_t *shard = row->shard;
+    allocation_t *allocation = row->allocation;
+    if (rows_watch(shard, allocation->relays[family])) return 0;
+    int error = errno;
+    shard_lock(shard);
+    rows_leave_relay(shard, allocation, family);
+    bool last = !allocation->relays[!family];
+    if (last) rows_remove(shard, allocation);
+    shard_unlock(shard);
+    rows_close_gone(shard);
+    if (last) remove_row(engine, number);
+    return error;
+}
+
 int control_open_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
                        const addr_t *local, const addr_t *public_address, int64_t rate) {
-    return open_by(rows_add_relay, engine, number, client, fd, local, public_address, rate);
+    int error = open_by(rows_add_relay, engine, number, client, fd, local, public_address, rate);
+    return error ? error : watch(engine, number, local->family);
 }
 
 int control_join_relay(engine_t *engine, uint64_t number, const five_tuple_t *client, int fd,
@@ -107,6 +125,7 @@ void control_close_relay(engine_t *engine, uint64_t number, uint8_t family) {
     shard_lock(row->shard);
     rows_leave_relay(row->shard, row->allocation, family);
     shard_unlock(row->shard);
+    rows_close_gone(row->shard);
 }
 
 static void sum(traffic_t *into, const traffic_t *more) {
@@ -145,6 +164,7 @@ bool control_close(engine_t *engine, uint64_t number, traffic_t *moved) {
     sum(moved, &row->allocation->taken);
     rows_remove(row->shard, row->allocation);
     shard_unlock(row->shard);
+    rows_close_gone(row->shard);
     remove_row(engine, number);
     return true;
 }
@@ -157,6 +177,7 @@ void control_close_all(engine_t *engine) {
         rows_remove(row->shard, row->allocation);
     for (int i = 0; i < engine->shard_count; i++) rows_remove_shared_relays(engine->shards[i]);
     engine_unlock_all(engine);
+    for (int i = 0; i < engine->shard_count; i++) rows_close_gone(engine->shards[i]);
     table_free(&engine->allocations);
 }
 

@@ -48,6 +48,7 @@ static void shard_free(shard_t *shard) {
     if (!shard) return;
     shard_close_listeners(shard);
     rows_remove_shared_relays(shard);
+    rows_close_gone(shard);
     if (shard->epoll_fd >= 0) close(shard->epoll_fd);
     if (shard->wake_fd >= 0) close(shard->wake_fd);
     table_free(&shard->clients);

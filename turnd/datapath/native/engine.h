@@ -142,6 +142,7 @@ typedef struct relay {
     uint32_t slot;
     uint32_t overflow; /* SO_RXQ_OVFL's last value */
     bucket_t errors;   /* ICMP errors told to the client */
+    struct relay *next_gone;
 } relay_t;
 
 typedef struct {
@@ -262,6 +263,7 @@ struct shard {
     relay_t **relays; /* by slot; NULL for free ones */
     relay_t *shared[MAX_OWN_IPS];
     int shared_count;
+    relay_t *gone; /* removed, but not closed yet: the control thread's alone */
     uint32_t *generations;
     uint32_t relay_capacity, relay_free; /* relay_free: first slot that may be free */
     table_t clients;
@@ -317,7 +319,10 @@ struct engine {
     uint64_t taken_inside;
 };
 
-/* rows.c: changes of rows, by the control thread; the caller holds the shard's mutex. */
+/* rows.c: changes of rows, by the control thread; the caller holds the shard's mutex, but not for
+ * the two that make system calls: packets would wait for them. */
+bool rows_watch(shard_t *shard, const relay_t *relay); /* false: errno says why */
+void rows_close_gone(shard_t *shard); /* close the sockets of relays removed since */
 allocation_t *rows_add(shard_t *shard, uint64_t number, const five_tuple_t *client, int64_t rate);
 int rows_add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
                    const addr_t *public_address);

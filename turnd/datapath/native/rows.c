@@ -81,7 +81,40 @@ static bool put_address(shard_t *shard, const addr_t *address, relay_t *relay) {
     return row != NULL;
 }
 
-/* Takes the socket over. Returns 0, or an errno; the socket is closed then. */
+bool rows_watch(shard_t *shard, const relay_t *relay) {
+    uint32_t generation = shard->generations[relay->slot] & 0x7fffffffu;
+    return shard_watch(shard, relay->queue.fd, (uint64_t)generation << 32 | relay->slot);
+}
+
+static void remove_address(shard_t *shard, const addr_t *address, const relay_t *relay) {
+    relay_row_t *row = table_find(&shard->relays_by_address, address);
+    if (!row || row->relay != relay) return; /* another has the name by now */
+    engine_mark_port(shard->engine, address, 0);
+    table_remove(&shard->relays_by_address, address);
+}
+
+static void remove_relay(shard_t *shard, relay_t *relay) {
+    remove_address(shard, &relay->local, relay);
+    remove_address(shard, &relay->public, relay);
+    table_free(&relay->claims);
+    shard->relays[relay->slot] = NULL;
+    shard->generations[relay->slot]++; /* events already fetched name the old one */
+    if (relay->slot < shard->relay_free) shard->relay_free = relay->slot;
+    relay->next_gone = shard->gone;
+    shard->gone = relay;
+}
+
+void rows_close_gone(shard_t *shard) {
+    while (shard->gone) {
+        relay_t *relay = shard->gone;
+        shard->gone = relay->next_gone;
+        close(relay->queue.fd);
+        free(relay);
+    }
+}
+
+/* Takes the socket over, but does not watch it yet. Returns 0, or an errno; the socket is closed
+ * then. */
 static int add_relay(shard_t *shard, allocation_t *allocation, int fd, const addr_t *local,
                      const addr_t *public_address) {
     relay_t *relay = calloc(1, sizeof *relay);
@@ -97,17 +130,13 @@ static int add_relay(shard_t *shard, allocation_t *allocation, int fd, const add
     relay->local = *local;
     relay->public = *public_address;
     relay->slot = slot;
-    uint64_t tag = (uint64_t)(shard->generations[slot] & 0x7fffffffu) << 32 | slot;
-    if (!put_address(shard, local, relay) || !put_address(shard, public_address, relay) ||
-        !shard_watch(shard, fd, tag)) {
-        int error = errno ? errno : ENOMEM;
+    if (!put_address(shard, local, relay) || !put_address(shard, public_address, relay)) {
         table_remove(&shard->relays_by_address, local);
         table_remove(&shard->relays_by_address, public_address);
         free(relay);
         close(fd);
-        return error;
+        return ENOMEM;
     }
-    batch_socket_options(fd);
     relay->errors = (bucket_t){.rate = ERRORS_PER_SECOND,
                                .tokens = ERRORS_PER_SECOND,
                                .updated = engine_now(shard->engine)};
@@ -133,7 +162,14 @@ int rows_add_shared_relay(shard_t *shard, int fd, const addr_t *local,
         close(fd);
         return ENOSPC;
     }
-    return add_relay(shard, NULL, fd, local, public_address);
+    int error = add_relay(shard, NULL, fd, local, public_address);
+    if (error) return error;
+    /* Under the lock, for once: an address has one such relay. */
+    if (rows_watch(shard, shard->shared[shard->shared_count - 1])) return 0;
+    error = errno;
+    remove_relay(shard, shard->shared[--shard->shared_count]);
+    rows_close_gone(shard);
+    return error;
 }
 
 /* The relay that the shard's clients share on an IP address. */
@@ -170,24 +206,6 @@ allocation_t *rows_claimant(const relay_t *relay, const addr_t *peer) {
     if (relay->allocation) return relay->allocation;
     const claim_t *claim = table_find(&relay->claims, peer);
     return claim ? claim->allocation : NULL;
-}
-
-static void remove_address(shard_t *shard, const addr_t *address, const relay_t *relay) {
-    relay_row_t *row = table_find(&shard->relays_by_address, address);
-    if (!row || row->relay != relay) return; /* another has the name by now */
-    engine_mark_port(shard->engine, address, 0);
-    table_remove(&shard->relays_by_address, address);
-}
-
-static void remove_relay(shard_t *shard, relay_t *relay) {
-    remove_address(shard, &relay->local, relay);
-    remove_address(shard, &relay->public, relay);
-    table_free(&relay->claims);
-    shard->relays[relay->slot] = NULL;
-    shard->generations[relay->slot]++; /* events already fetched name the old one */
-    if (relay->slot < shard->relay_free) shard->relay_free = relay->slot;
-    close(relay->queue.fd);
-    free(relay);
 }
 
 /* A client whose datagrams come in here, and whose allocation another shard has. */
