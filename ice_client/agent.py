@@ -141,6 +141,8 @@ class Agent:
             candidate = parse_candidate(candidate)
         if not candidate.needs_resolution:
             return self._add_remote(candidate, stream)
+        # Raises now what would otherwise be raised in the background, where nobody could take it.
+        self._core.component_state(candidate.component, stream)
         if not is_mdns_name(candidate.host_name or "") or self._resolving >= MAX_RESOLVING:
             return False
         self._resolving += 1
@@ -182,7 +184,9 @@ class Agent:
             addresses = await mdns.resolve(candidate.host_name or "") if mdns else ()
             # draft-ietf-mmusic-mdns-ice-candidates §3.2.2: exactly one address, or ignored.
             if generation == self._generation and len(addresses) == 1:
-                self._add_remote(candidate.resolved(addresses[0]), stream)
+                resolved = candidate.resolved(addresses[0])
+                if not resolved.needs_resolution:  # whoever answers may well say 0.0.0.0
+                    self._add_remote(resolved, stream)
         except IceError as error:
             _log.debug("%s is not resolved: %s", candidate.host_name, error)
         finally:

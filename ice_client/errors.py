@@ -25,3 +25,8 @@ class NotConnectedError(IceError):
 
 class PacketTooLongError(IceError):
     """A packet is longer than the pair's transport can carry."""
+
+
+def printable(text: str) -> str:
+    """Return what a stranger said so that a terminal, or a line of a log, can't be led by it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

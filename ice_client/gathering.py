@@ -111,12 +111,15 @@ class Gatherer:
         self._live: list[tuple[int, Candidate]] = []
         self._paced_until = float("-inf")
         self._nursery = nursery
+        # One looks at the network at a time: a restart may come while a change is followed.
+        self._looking = trio.Lock()
 
     async def run(self) -> None:
         """Gather, then follow the network's changes, until cancelled."""
         try:
             async with watch_network() as changes:
-                await self._gather_new()
+                async with self._looking:
+                    await self._gather_new()
                 async for _ in changes:
                     await self._network_changed()
         finally:
@@ -211,6 +214,10 @@ class Gatherer:
             close()
 
     async def _network_changed(self, *, restarted: bool = False) -> None:
+        async with self._looking:
+            await self._follow_network(restarted=restarted)
+
+    async def _follow_network(self, *, restarted: bool) -> None:
         addresses = await local_addresses(self.options.interfaces)
         there = {each.address for each in addresses}
         for address in [each for each in self._addresses if each not in there]:

@@ -181,18 +181,21 @@ class TcpEndpoint(Endpoint):
     ) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send, connection, stream)
+                nursery.start_soon(self._send, connection, stream, nursery.cancel_scope)
                 await self._receive(connection, stream, first_timeout)
                 nursery.cancel_scope.cancel()
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _send(self, connection: _Connection, stream: trio.SocketStream) -> None:
+    async def _send(
+        self, connection: _Connection, stream: trio.SocketStream, carrying: trio.CancelScope
+    ) -> None:
         async for data in connection.queue:
             try:
                 await stream.send_all(data)
             except trio.BrokenResourceError:
-                connection.scope.cancel()
+                # Not the connection's own scope: that it broke is still to be told.
+                carrying.cancel()
 
     async def _receive(
         self, connection: _Connection, stream: trio.SocketStream, first_timeout: float
@@ -211,8 +214,9 @@ class TcpEndpoint(Endpoint):
                     await self._received[0].send((packet, connection.remote))
 
     def _forget(self, connection: _Connection) -> None:
-        connection.outgoing.close()
+        # First the end that is read from: who waits to send hears that nobody takes it any more.
         connection.queue.close()
+        connection.outgoing.close()
         if self._connections.get(connection.remote) is connection:
             del self._connections[connection.remote]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import trio
 
 from ice_client.check.results import Cause
+from ice_client.errors import printable
 from ice_client.turn import (
     IntegrityViolationError,
     LinkError,
@@ -83,12 +84,12 @@ def mapped_address(response: Message) -> str | None:
 
 
 def text_of(response: Message, attribute: object) -> str | None:
-    """Return SOFTWARE or REALM of a response; None if missing or malformed."""
+    """Return SOFTWARE or REALM of a response, fit for a terminal; None if missing or malformed."""
     try:
         value = response.get(attribute)  # type: ignore[arg-type]
     except DecodeError:
         return None
-    return value if isinstance(value, str) else None
+    return printable(value) if isinstance(value, str) else None
 
 
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM}

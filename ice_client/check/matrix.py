@@ -43,6 +43,9 @@ async def _discover(name: str) -> str:
         base = answer["m.homeserver"]["base_url"]
     except (TargetError, KeyError, TypeError):
         return f"https://{name}"
+    if not str(base).startswith("https://"):
+        # The access token goes there, and no answer of a stranger's is to have it sent in clear.
+        raise TargetError(f"{name} says that its homeserver is at {base}, which is not https")
     return str(base)
 
 
@@ -51,13 +54,19 @@ async def _get(url: str, access_token: str | None) -> dict[str, Any]:
 
 
 def _fetch(url: str, access_token: str | None) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise TargetError(f"{url} is not a homeserver's URL: {error}") from error
+    if parts.scheme not in {"https", "http"} or not host:
         raise TargetError(f"{url} is not a homeserver's URL")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT)
+    connection = kind(host, port, timeout=TIMEOUT)
     headers = {"Accept": "application/json"}
     if access_token is not None:
+        if not (access_token.isascii() and access_token.isprintable()):
+            raise TargetError("the access token holds what no access token holds: a line's end?")
         headers["Authorization"] = f"Bearer {access_token}"
     try:
         connection.request("GET", parts.path, headers=headers)

@@ -15,7 +15,13 @@ import trio
 
 from ice_client.check.probe_dns import NameServer, look_up
 from ice_client.check.probe_way import server_of
-from ice_client.check.sources import LARGEST_FILE, from_configuration, from_ice_servers, parse_uri
+from ice_client.check.sources import (
+    LARGEST_FILE,
+    from_configuration,
+    from_ice_servers,
+    parse_uri,
+    read_file,
+)
 from ice_client.check.target import Target, TargetError, doors, ways
 from ice_client.errors import IceError
 from ice_client.turn import Transport, TurnServer
@@ -107,7 +113,7 @@ def _targets(options: TargetOptions) -> list[Target]:
         elif text.lstrip().startswith(("{", "[")):
             targets += from_ice_servers(text)
         elif _looks_like_a_file(text):
-            targets += from_ice_servers(Path(text).read_text(encoding="utf-8")[:LARGEST_FILE])
+            targets += from_ice_servers(read_file(Path(text)))
         else:
             uris.append(parse_uri(text))
     if options.config_file is not None:

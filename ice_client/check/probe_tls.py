@@ -18,6 +18,7 @@ from OpenSSL import SSL, crypto
 from ice_client.check.native_roots import LIBWEBRTC_ROOTS
 from ice_client.check.results import Certificate, TlsResult
 from ice_client.check.target import is_address
+from ice_client.errors import printable
 from ice_client.turn import CertificateError
 from ice_client.turn.certificate import check_certificate_name
 from stun import Address
@@ -77,7 +78,7 @@ async def _describe(
         name=name,
         version=connection.get_protocol_version_name(),
         cipher=connection.get_cipher_name() or "",
-        alpn=connection.get_alpn_proto_negotiated().decode(errors="replace"),
+        alpn=printable(connection.get_alpn_proto_negotiated().decode(errors="replace")),
         chain=tuple(_certificate(each) for each in chain),
         trusted=root is not None,
         trust_error=trust_error,
@@ -180,8 +181,8 @@ def _timestamp(moment: datetime.datetime) -> float:
 
 def _certificate(certificate: x509.Certificate) -> Certificate:
     return Certificate(
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=printable(certificate.subject.rfc4514_string()),
+        issuer=printable(certificate.issuer.rfc4514_string()),
         not_before=certificate.not_valid_before_utc.isoformat(),
         not_after=certificate.not_valid_after_utc.isoformat(),
         names=tuple(_names(certificate)),
@@ -196,7 +197,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
     except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that does not parse
         return []
     return [
-        *names.get_values_for_type(x509.DNSName),
+        *map(printable, names.get_values_for_type(x509.DNSName)),
         *map(str, names.get_values_for_type(x509.IPAddress)),
     ]
 
@@ -223,7 +224,7 @@ def _signature(certificate: x509.Certificate) -> str:
 
 def _weakness(certificate: x509.Certificate) -> str:
     key = certificate.public_key()
-    subject = certificate.subject.rfc4514_string()
+    subject = printable(certificate.subject.rfc4514_string())
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
         return f"{subject}: RSA {key.key_size}"
     root = certificate.issuer == certificate.subject  # nobody checks a root's signature

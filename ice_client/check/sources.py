@@ -22,6 +22,7 @@ from stun.uri import StunUri, UriError
 LARGEST_FILE = 1_000_000
 MOST_URIS = 32
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised, not listened on
+_COTURN_LINE = re.compile(r"([^#= \t][^= \t]*)[= \t]*(.*)")
 _YES = {"", "1", "on", "yes", "true"}
 
 
@@ -36,6 +37,22 @@ def parse_uri(text: str) -> StunUri:
         return StunUri.parse(text)
     except UriError as error:
         raise TargetError(str(error)) from error
+
+
+def read_file(file: Path) -> str:
+    """Read a text file, up to `LARGEST_FILE` characters.
+
+    Raises:
+        TargetError: it cannot be read, or is no text.
+
+    """
+    try:
+        with file.open(encoding="utf-8") as stream:
+            return stream.read(LARGEST_FILE)
+    except OSError as error:
+        raise TargetError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TargetError(f"{file} is not UTF-8 text") from error
 
 
 def from_ice_servers(text: str) -> list[Target]:
@@ -143,10 +160,7 @@ def from_configuration(file: Path, host: str | None) -> list[Target]:
         TargetError: it cannot be read, or tells of no listener.
 
     """
-    try:
-        text = file.read_text(encoding="utf-8")[:LARGEST_FILE]
-    except (OSError, UnicodeDecodeError) as error:
-        raise TargetError(f"{file}: {error}") from error
+    text = read_file(file)
     if _is_toml(file, text):
         try:
             return _from_turnd(tomllib.loads(text), file, host)
@@ -187,7 +201,10 @@ def _from_turnd(config: Mapping[str, Any], file: Path, host: str | None) -> list
         for kind in ("udp", "tcp", "tls", "dtls")
         for endpoint in _strings(listen.get(kind, defaults.get(kind)))
     ]
-    users = [each for each in auth.get("users", []) if isinstance(each, dict)]
+    listed = auth.get("users", [])
+    users = [
+        each for each in (listed if isinstance(listed, list) else []) if isinstance(each, dict)
+    ]
     user: Mapping[str, Any] = next((each for each in users if "password" in each), {})
     secret = next(iter(_strings(auth.get("secrets"))), None)
     realm = _section(config, "server").get("realm")
@@ -205,10 +222,10 @@ def _from_turnd(config: Mapping[str, Any], file: Path, host: str | None) -> list
 def _from_coturn(text: str, file: Path, host: str | None) -> list[Target]:
     options: dict[str, list[str]] = {}
     for raw in text.splitlines():
-        line = raw.partition("#")[0].strip()
-        if line:
-            key, _, value = line.partition("=")
-            options.setdefault(key.strip(), []).append(value.strip().strip('"'))
+        # As coturn reads it: no comments behind a value, which may be a secret with a "#" in it.
+        found = _COTURN_LINE.match(raw.strip())
+        if found is not None:
+            options.setdefault(found[1], []).append(found[2].strip('"'))
 
     def last(key: str, default: str | None = None) -> str | None:
         return options.get(key, [default or ""])[-1] or default

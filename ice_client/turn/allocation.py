@@ -187,6 +187,11 @@ class AllocationKeeper:
             return MalformedResponseError("Refresh's answer has no LIFETIME")
         self.allocation = attrs.evolve(self.allocation, lifetime=float(lifetime))
         self._ticket = ticket or self._ticket
+        if self.state is ClientState.ALLOCATED and not lifetime:
+            # RFC 8656 §8.3: 0 says that it is deleted. To refresh it would be a loop.
+            gone = RelayClosedError("the server ended the allocation: it granted 0 seconds")
+            self._lose(gone, now)
+            return gone
         if self.state is ClientState.ALLOCATED:
             self._granted(float(lifetime), now)
         return None
@@ -216,7 +221,7 @@ def read_allocation(response: Message) -> Allocation:
     mapped = response.get(a.XOR_MAPPED_ADDRESS)
     lifetime = response.get(a.LIFETIME)
     ticket = response.get(a.MOBILITY_TICKET)
-    if not relayed or mapped is None or lifetime is None:
+    if not relayed or mapped is None or not lifetime:
         raise MalformedResponseError("XOR-RELAYED-ADDRESS, XOR-MAPPED-ADDRESS or LIFETIME missing")
     return Allocation(
         relayed_addresses=tuple(relayed),

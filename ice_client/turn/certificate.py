@@ -10,6 +10,7 @@ import ipaddress
 
 from cryptography import x509
 
+from ice_client.errors import printable
 from ice_client.turn.errors import CertificateError
 
 
@@ -37,7 +38,8 @@ def check_certificate_name(certificate: x509.Certificate, name: str) -> None:
         if address in addresses:
             return
         shown = ", ".join(map(str, addresses))
-    raise CertificateError(f"the certificate is not for {name} but for {shown or 'no such name'}")
+    shown = printable(shown) or "no such name"
+    raise CertificateError(f"the certificate is not for {name} but for {shown}")
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ice_client.errors import IceError
+from ice_client.errors import IceError, printable
 from stun import Address, ErrorCode, Message
 from stun.values import Error
 
@@ -73,7 +73,7 @@ class IntegrityViolationError(TurnClientError):
     """
 
     def __init__(self, method: int, discarded: Error | None) -> None:
-        said = f": it said {discarded.code} {discarded.reason}" if discarded else ""
+        said = f": it said {discarded.code} {printable(discarded.reason)}" if discarded else ""
         super().__init__(f"the answer to {method_name(method)} is not authentic{said}")
         self.method = method
         self.discarded = discarded
@@ -92,13 +92,13 @@ class ResponseError(TurnClientError):
 
     Attributes:
         code: 300 to 699.
-        reason: the server's words.
+        reason: the server's words, as they came; the message has them fit for a terminal.
         response: the whole answer; None where an attribute inside a success told of the error.
 
     """
 
     def __init__(self, code: int, reason: str, response: Message | None = None) -> None:
-        super().__init__(f"{code} {reason}".rstrip())
+        super().__init__(f"{code} {printable(reason)}".rstrip())
         self.code = code
         self.reason = reason
         self.response = response

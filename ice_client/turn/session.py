@@ -94,6 +94,7 @@ class Session:
         self._wake = trio.Event()
         self._sleeps_until = 0.0
         self._waiters: dict[int, _Waiter] = {}
+        self._release_link = trio.Event()
         self._data_in, self._data_out = trio.open_memory_channel[tuple[bytes, Address]](
             receive_queue
         )
@@ -188,6 +189,9 @@ class Session:
             raise
         with trio.CancelScope(shield=True):
             await old.aclose()
+        # Its task ends with it; that of the first link is the opener's.
+        self._release_link.set()
+        self._release_link = released
 
     async def _hold(
         self,

@@ -74,6 +74,7 @@ async def test_reason_phrase_that_would_be_markup_stays_text() -> None:
     assert "<img" not in to_html(report)
     assert "<img" not in to_markdown(report)
     assert "\n# no" not in to_markdown(report)
+    assert "\x1b" not in "".join(stage.detail for row in report.rows for stage in row.stages)
     ET.fromstring(to_junit(report))
 
 

@@ -10,6 +10,7 @@ import h11
 import pytest
 import trio
 
+from ice_client.check import matrix
 from ice_client.check.matrix import ask_homeserver
 from ice_client.check.sources import from_configuration, from_ice_servers, parse_uri
 from ice_client.check.target import Target, TargetError, doors, ways
@@ -110,6 +111,26 @@ def test_turnserver_conf(tmp_path: Path) -> None:
     assert (target.username, target.password, target.realm) == ("alice", "wonder", "example.org")
 
 
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("static-auth-secret=ab#cd", "ab#cd"),
+        ('static-auth-secret="ab cd"', "ab cd"),
+        ("static-auth-secret ab", "ab"),
+        ("static-auth-secret = ab==", "ab=="),
+        ("#static-auth-secret=ab", None),
+    ],
+)
+def test_turnserver_conf_is_read_as_coturn_reads_it(
+    tmp_path: Path, line: str, secret: str | None
+) -> None:
+    file = tmp_path / "turnserver.conf"
+    file.write_text(f"listening-port 3479\n{line}\n")
+    (target,) = from_configuration(file, None)
+    assert target.secret == secret
+    assert target.uris[0].port == 3479
+
+
 def test_key_instead_of_a_password_is_no_credential(tmp_path: Path) -> None:
     file = tmp_path / "turnserver.conf"
     file.write_text("user=alice:0x" + "ab" * 16 + "\n")
@@ -199,6 +220,34 @@ async def ask_fake(answers: dict[str, tuple[int, Any]], seen: list[h11.Request])
             return await ask_homeserver(f"http://127.0.0.1:{port}", "token-1")
         finally:
             nursery.cancel_scope.cancel()
+
+
+async def test_well_known_file_cannot_have_the_token_sent_in_clear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def fetch(url: str, access_token: str | None) -> dict[str, Any]:
+        asked.append(url)
+        assert access_token is None
+        return {"m.homeserver": {"base_url": "http://matrix.example.org"}}
+
+    monkeypatch.setattr(matrix, "_fetch", fetch)
+    with pytest.raises(TargetError, match="not https"):
+        await ask_homeserver("example.org", "token-1")
+    assert asked == ["https://example.org/.well-known/matrix/client"]
+
+
+@pytest.mark.parametrize(
+    ("server", "token"),
+    [("example.org:port", "t"), ("http://[::1", "t"), ("http://127.0.0.1:9", "secret\n")],
+)
+async def test_matrix_server_and_token_that_cannot_be_are_said_to_be(
+    server: str, token: str
+) -> None:
+    with pytest.raises(TargetError) as caught:
+        await ask_homeserver(server, token)
+    assert "secret" not in str(caught.value)
 
 
 async def test_matrix_homeserver_says_what_its_users_get() -> None:

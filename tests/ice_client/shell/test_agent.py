@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from typing import cast
 
 import attrs
 import pytest
@@ -31,7 +32,8 @@ from ice_client import (
     format_candidate,
     open_ice_agent,
 )
-from stun import Family
+from ice_client.mdns import Mdns
+from stun import Address, Family
 from tests.ice_client.shell.calls import (
     LOOPBACK,
     ON_LOOPBACK,
@@ -391,3 +393,50 @@ async def test_cancelling_closes_at_once() -> None:
             await connect(one, other)
             await one.receive()
     assert scope.cancelled_caught
+
+
+class FakeMdns:
+    """Names that the test has in hand."""
+
+    def __init__(self, *addresses: Address) -> None:
+        self.addresses = addresses
+        self.may_publish = trio.Event()
+
+    async def resolve(self, name: str) -> tuple[Address, ...]:
+        await trio.lowlevel.checkpoint()
+        return self.addresses
+
+    async def publish(self, name: str, address: Address) -> None:
+        await self.may_publish.wait()
+
+    async def withdraw(self, name: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+NAMED = "candidate:1 {} udp 1 0e9a1c6e-9c0a-4f6e-8f35-1f1bb6b9b4a5.local 5000 typ host"
+
+
+async def test_an_mdns_name_that_leads_nowhere_ends_nothing() -> None:
+    mdns = cast("Mdns", FakeMdns(Address.parse("0.0.0.0")))
+    async with open_ice_agent(controlling=True, options=ON_LOOPBACK, mdns=mdns) as agent:
+        assert await agent.add_remote_candidate(NAMED.format(1))
+        with pytest.raises(ValueError, match="no component 2"):
+            await agent.add_remote_candidate(NAMED.format(2))
+        await trio.testing.wait_all_tasks_blocked()
+        assert agent.state is AgentState.NEW
+
+
+async def test_a_restart_while_names_are_published_opens_each_address_once() -> None:
+    mdns = FakeMdns()
+    options = attrs.evolve(ON_LOOPBACK, mdns=True)
+    async with (
+        open_ice_agent(controlling=True, options=options, mdns=cast("Mdns", mdns)) as agent,
+        trio.open_nursery() as nursery,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(agent.restart)
+        await trio.testing.wait_all_tasks_blocked()
+        mdns.may_publish.set()
+        gathered = [candidate async for candidate in agent.local_candidates()]
+        bases = [candidate.base_address.host for candidate in gathered]
+        assert sorted(bases) == ["127.0.0.1", "::1"]

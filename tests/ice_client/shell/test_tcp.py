@@ -171,3 +171,28 @@ async def test_packets_beyond_the_queue_are_dropped_when_sent_at_once() -> None:
                 assert (await passive.receive_from())[0] == b"%d" % number
             active.send_now(b"next", passive.base.address)
             assert (await passive.receive_from())[0] == b"next"
+
+
+async def test_who_waits_to_send_is_let_go_when_the_connection_breaks() -> None:
+    with trio.fail_after(10), tcp_endpoint(Transport.TCP_ACTIVE, LOOPBACK) as active:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        remote = Address.from_sockaddr(listener.socket.getsockname())
+        ended = trio.Event()
+
+        async def send() -> None:
+            for _ in range(1000):  # more than all the queues on the way hold
+                await active.send_to(bytes(0x8000), remote)
+                if ended.is_set():
+                    return
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(active.serve)
+            nursery.start_soon(send)
+            stream = await listener.accept()
+            await trio.testing.wait_all_tasks_blocked()
+            ended.set()
+            await trio.aclose_forcefully(stream)
+            assert await active.receive_from() == (None, remote)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        await listener.aclose()

@@ -88,6 +88,20 @@ def test_closing_sends_a_refresh_with_a_lifetime_of_0_and_nothing_after() -> Non
         wire.client.refresh(wire.now)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_lifetime_of_0_ends_the_allocation_and_is_not_refreshed(asked: bool) -> None:
+    wire = allocated()
+    if asked:
+        wire.client.refresh(wire.now)
+    else:
+        wire.advance(540)
+    wire.succeed(wire.request(), [a.LIFETIME.of(0)])
+    events = wire.take_events()
+    assert [type(event) for event in events] == [AllocationLost, *([Failed] if asked else [])]
+    assert wire.client.state is ClientState.CLOSED
+    assert wire.client.next_deadline() is None
+
+
 def test_closing_what_the_server_has_forgotten_is_as_good() -> None:
     wire = allocated()
     wire.client.close(wire.now)

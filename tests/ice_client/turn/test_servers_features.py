@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from ice_client.turn import (
     AllocateOptions,
@@ -211,11 +212,15 @@ async def test_a_relay_moves_to_another_port_and_goes_on(kind: str, tmp_path: Pa
             ):
                 await exchange(alice, bob)
                 before, relayed = alice.local_address, alice.relayed_address
-                for _ in range(2):
+                links: set[int] = set()
+                for _ in range(3):
                     await alice.move()
+                    await trio.testing.wait_all_tasks_blocked()
+                    links.add(len(alice._session._tasks._scopes))
                     assert alice.local_address != before
                     assert alice.relayed_address == relayed
                     await exchange(alice, bob)
+                assert len(links) == 1  # a link that was left keeps no task
 
 
 OAUTH_KEY = secrets.token_bytes(32)
