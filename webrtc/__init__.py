@@ -12,6 +12,17 @@ async with PeerConnection(ice_servers=["stun:stun.example.org"]) as pc:
 `webrtc.media` encodes and decodes, `webrtc.transport` joins them on ICE.
 """
 
+try:
+    import av  # noqa: F401
+    import google_crc32c  # noqa: F401
+    import numpy  # noqa: F401
+    import pylibsrtp  # noqa: F401
+except ModuleNotFoundError as error:
+    # Who installed turnd for its server alone has none of them.
+    name = (error.name or "").replace("_", "-")
+    message = f"webrtc needs {name} and more: pip install turnd[webrtc]"
+    raise ModuleNotFoundError(message, name=error.name) from error
+
 from ice_client import AgentOptions, AgentState, IceServer, InterfaceFilter, Policy
 from webrtc.configuration import Configuration
 from webrtc.connection_state import ConnectionState, GatheringState

@@ -20,6 +20,7 @@ from webrtc.sctp import (
 )
 from webrtc.sctp import DataChannel as ChannelCore
 from webrtc.transport import PeerTransport
+from webrtc.transport.transport import CLOSED_HERE
 
 MAX_WAITING = 1024
 """Channels of the peer's that nobody has taken; more are closed again."""
@@ -116,7 +117,7 @@ class ChannelTable:
 
     def close(self) -> None:
         """End every channel, and every iterator."""
-        self.core.abort("the peer connection is closed")
+        self.core.abort(CLOSED_HERE)
         for event in self.core.take_events():
             self.take(event)
         self._is_over = True

@@ -6,13 +6,14 @@ every WebRTC tutorial has; the far end may be a browser that runs it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import trio
 
 from webrtc.errors import WebRtcError
 from webrtc.peer_connection import PeerConnection
+from webrtc.peer_states import ConnectionClosedError
 from webrtc.sdp import (
     Decision,
     DescriptionType,
@@ -34,9 +35,11 @@ class Signalling(Protocol):
 
 
 async def negotiate(peer: PeerConnection, signalling: Signalling, *, polite: bool) -> None:
-    """Offer when something changed, answer, trickle candidates, until signalling ends.
+    """Offer when something changed, answer, trickle candidates.
 
-    Messages that have neither key are ignored: signalling may carry more.
+    It returns when signalling ends, or the connection is closed. Messages that have neither key
+    are ignored: signalling may carry more. If iterating over it is an async generator, that is
+    closed at the end.
 
     Args:
         peer: the connection; add and remove channels and tracks whenever you like.
@@ -44,15 +47,26 @@ async def negotiate(peer: PeerConnection, signalling: Signalling, *, polite: boo
         polite: whether this end gives way when offers cross; one of the two ends must.
 
     Raises:
-        WebRtcError: the peer's message cannot be read or applied.
+        WebRtcError: the peer's message cannot be read or applied. This and what `signalling`
+            raises come as they are, in no exception group.
 
     """
     negotiator = _Negotiator(peer, signalling, polite=polite)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(negotiator.make_offers)
-        nursery.start_soon(negotiator.tell_candidates)
-        await negotiator.read()
+    failures: list[Exception] = []
+
+    async def run(part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except Exception as error:
+            if not (isinstance(error, ConnectionClosedError) and peer.is_closed):
+                failures.append(error)
         nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for part in (negotiator.make_offers, negotiator.tell_candidates, negotiator.read):
+            nursery.start_soon(run, part)
+    if failures:
+        raise failures[0]
 
 
 class _Negotiator:
@@ -83,11 +97,18 @@ class _Negotiator:
                 self._rules.end_offer()
 
     async def read(self) -> None:
-        async for message in self._signalling:
-            if "description" in message:
-                await self._take(Description.from_json(message["description"]))
-            elif "candidate" in message:
-                await self._take_candidate(message["candidate"])
+        messages = aiter(self._signalling)
+        try:
+            async for message in messages:
+                if "description" in message:
+                    await self._take(Description.from_json(message["description"]))
+                elif "candidate" in message:
+                    await self._take_candidate(message["candidate"])
+        finally:
+            if isinstance(messages, AsyncGenerator):
+                # Nobody else can, and trio complains of those that are left to the collector.
+                with trio.CancelScope(shield=True):
+                    await messages.aclose()
 
     async def _take(self, description: Description) -> None:
         decision = self._rules.receive(description.type, self._peer.signaling_state)

@@ -45,6 +45,7 @@ from webrtc.sdp import (
     TransportRemoved,
 )
 from webrtc.sender import Source
+from webrtc.source_reader import check_source
 from webrtc.stats import get_stats
 from webrtc.transceiver import RtpTransceiver, TrackEvent
 from webrtc.transceiver_table import TransceiverTable
@@ -285,11 +286,14 @@ class PeerConnection(PeerDescriptions):
         Raises:
             ConnectionClosedError: the connection is closed.
             SimulcastError: encodings of one track that cannot be told apart.
+            TypeError: the source is no async iterable.
 
         """
+        nursery = self._check_open()
+        check_source(source)
         transceiver = self._transceivers.add(
             MediaKind(kind),
-            self._check_open(),
+            nursery,
             direction=Direction(direction),
             stream_ids=stream_ids,
             by_track=False,
@@ -307,6 +311,7 @@ class PeerConnection(PeerDescriptions):
         See `add_transceiver` for the arguments.
         """
         nursery = self._check_open()
+        check_source(source)
         transceiver = self._transceivers.reusable(MediaKind(kind))
         if transceiver is None:
             transceiver = self._transceivers.add(
@@ -334,12 +339,12 @@ class PeerConnection(PeerDescriptions):
     # Data channels
 
     def create_data_channel(
-        self, label: str = "", options: ChannelOptions | None = None, **keywords: Any
+        self, label: str | None = None, options: ChannelOptions | None = None, **keywords: Any
     ) -> DataChannel:
         """Make a data channel; the first one needs an exchange of descriptions.
 
         Args:
-            label: its name.
+            label: its name, if not in the options; "" where it has none.
             options: how it is to be.
             **keywords: those of `ChannelOptions`, instead or beside: `ordered`,
                 `max_retransmits`, `max_lifetime`, `protocol`, `negotiated`, `id`…
@@ -347,10 +352,14 @@ class PeerConnection(PeerDescriptions):
         Raises:
             ConnectionClosedError: the connection is closed.
             NoStreamError: the id is in use, or there is none left.
+            SctpStateError: the peer, or an error, has ended all data channels.
+            ValueError: the options contradict each other.
 
         """
         self._check_open()
-        options = attrs.evolve(options or ChannelOptions(), label=label, **keywords)
+        if label is not None:
+            keywords["label"] = label
+        options = attrs.evolve(options or ChannelOptions(), **keywords)
         channel = self._channels.open(options)
         self._jsep.want_data()
         self._look_for_need()

@@ -15,7 +15,7 @@ from webrtc.meters import SourceMeter
 from webrtc.rtp import HeaderExtensions, RtpError, SendStatistics
 from webrtc.rtp_parameters import send_codec
 from webrtc.sdp import Codec, MediaKind, SendParameters, Sources
-from webrtc.source_reader import SourceReader
+from webrtc.source_reader import SourceReader, check_source
 from webrtc.transport import PeerTransport
 
 Frame: TypeAlias = VideoFrame | AudioFrame | EncodedFrame
@@ -76,7 +76,11 @@ class RtpSender:
                 the connection is up and the direction lets us send. An async generator is closed
                 when it is no longer sent; other sources are left as they are.
 
+        Raises:
+            TypeError: it is no async iterable.
+
         """
+        check_source(source)
         self._source = source
         self._restart()
 

@@ -22,12 +22,12 @@ class Description:
 
     Attributes:
         type: offer, answer, pranswer or rollback.
-        sdp: the text; empty for a rollback.
+        sdp: the text; empty for a rollback. Not shown by repr: it has the ICE password.
 
     """
 
     type: DescriptionType = attrs.field(converter=DescriptionType)
-    sdp: str = ""
+    sdp: str = attrs.field(default="", repr=lambda sdp: f"<{len(sdp)} characters>")
 
     def to_json(self) -> dict[str, str]:
         """Return what a browser's `setRemoteDescription` takes."""
@@ -43,7 +43,7 @@ class Description:
         """
         value = _object(value)
         kind, sdp = value.get("type"), value.get("sdp", "")
-        if kind not in {each.value for each in DescriptionType} or not isinstance(sdp, str):
+        if kind not in [each.value for each in DescriptionType] or not isinstance(sdp, str):
             raise SignallingError("a description has a type and sdp")
         return cls(kind, sdp)
 

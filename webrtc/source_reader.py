@@ -15,6 +15,17 @@ import trio
 T = TypeVar("T")
 
 
+def check_source(source: AsyncIterable[object] | None) -> None:
+    """Look whether a source can be iterated over, when it is handed in and not when it is sent.
+
+    Raises:
+        TypeError: it cannot.
+
+    """
+    if source is not None and not isinstance(source, AsyncIterable):
+        raise TypeError(f"a source is an async iterable of frames, not {type(source).__name__}")
+
+
 class SourceReader(Generic[T]):
     """An async iterator over a source's frames; cancelling its `__anext__` loses none.
 

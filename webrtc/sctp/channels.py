@@ -317,7 +317,7 @@ class DataChannels:
                         self._begin(channel)
                 case Closed():
                     self._events.append(event)
-                    self._lose_all(f"{event.reason.value} {event.detail}".strip())
+                    self._lose_all(": ".join(filter(None, (event.reason.value, event.detail))))
                 case Restarted():
                     self._lose_all("the peer began again")
                 case IncomingStreamsReset():

@@ -55,6 +55,8 @@ _SENDS = {AgentState.CONNECTED, AgentState.COMPLETED, AgentState.DISCONNECTED}
 
 MAX_LOGGED_FAULTS = 10
 _FAILED_HERE = "an error of this program's"
+CLOSED_HERE = "the peer connection is closed"
+"""Why channels end; the peer is told."""
 
 Tell = Callable[["PeerTransport", TransportEvent], None]
 
@@ -147,7 +149,7 @@ class PeerTransport:
     def close(self) -> None:
         """Tell the peer, and end it."""
         if self.channels is not None:
-            self._guard(self._end_channels, self.channels.abort)
+            self._guard(self._end_channels, self.channels.abort, CLOSED_HERE)
         self.flush()
         self._guard(self._end_dtls, self.dtls.close)
         self.flush()

@@ -347,7 +347,7 @@ def test_the_end_of_the_association_closes_every_channel_with_the_reason() -> No
     network.settle()
     assert channel.state is theirs.state is ChannelState.CLOSED
     errors = [e.error for e in network.events[1] if isinstance(e, ChannelClosed)]
-    assert errors == ["aborted by the peer over"]
+    assert errors == ["aborted by the peer: over"]
     assert any(isinstance(event, Closed) for event in network.events[0])
     with pytest.raises(SctpStateError):
         second.open(ChannelOptions())
