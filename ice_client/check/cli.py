@@ -283,7 +283,8 @@ async def _watch(
 @click.argument("verdict", metavar="ID")
 def explain(verdict: str) -> None:
     """Say what a verdict means and what to do about it, for example ICE-E012."""
-    found = TABLE.get(verdict.upper())
+    name = verdict.upper()
+    found = TABLE.get(name) or TABLE.get(f"ICE-{name}")
     if found is None:
         raise click.UsageError(f"there is no verdict {verdict}")
     click.echo(f"{found.id} ({found.severity.value}): {found.title}\n")

@@ -115,13 +115,26 @@ def _targets(options: TargetOptions) -> list[Target]:
         elif _looks_like_a_file(text):
             targets += from_ice_servers(read_file(Path(text)))
         else:
-            uris.append(parse_uri(text))
+            uris.append(_uri(text))
     if options.config_file is not None:
         targets += from_configuration(Path(options.config_file), options.host)
     targets = [_with_options(each, options) for each in targets]
     if uris:
         targets.insert(0, _with_options(Target(uris=tuple(uris)), options))
     return targets
+
+
+def _uri(text: str) -> StunUri:
+    try:
+        return parse_uri(text)
+    except TargetError as error:
+        if "/" in text:
+            raise TargetError(f"{error}, and there is no file of that name") from error
+        try:
+            meant = parse_uri(f"turn:{text}")
+        except TargetError:
+            raise error from None
+        raise TargetError(f"{error}; did you mean {meant}?") from error
 
 
 def _looks_like_a_file(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import errno
+import os
 import socket
 
 import trio
@@ -124,4 +125,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, trio.ClosedResourceError):
         return "it was closed"
     text = error.strerror if isinstance(error, OSError) else None
+    # trio has where it was to connect to in it, which the caller says already.
+    if isinstance(error, OSError) and error.errno and (text or "").startswith("Error connecting"):
+        text = os.strerror(error.errno)
     return text or str(error) or type(error).__name__

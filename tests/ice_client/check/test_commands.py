@@ -126,6 +126,20 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("turn.example.org", "did you mean turn:turn.example.org?"),
+        ("turn.example.org:3479", "did you mean turn:turn.example.org:3479?"),
+        ("./ice-servers.json", "there is no file of that name"),
+    ],
+)
+def test_what_is_no_uri_may_be_nearly_one(text: str, says: str) -> None:
+    done = CliRunner().invoke(main, [text])
+    assert done.exit_code == 2
+    assert says in " ".join(done.stderr.split())
+
+
 async def test_configuration_of_the_server_is_a_target(tmp_path: Path) -> None:
     async with running_server(tmp_path, hosts=HOST) as server:
         done = await ice_check("-c", str(tmp_path / "turnd.toml"), "-t", "tcp", "--no-quality")
@@ -135,8 +149,9 @@ async def test_configuration_of_the_server_is_a_target(tmp_path: Path) -> None:
 
 
 def test_explain_and_schema() -> None:
-    explained = CliRunner().invoke(main, ["explain", "ice-e014"])
-    assert "A plain port is given as a TLS port" in explained.stdout
+    for name in ("ice-e014", "E014"):
+        explained = CliRunner().invoke(main, ["explain", name])
+        assert "A plain port is given as a TLS port" in explained.stdout
     schema = CliRunner().invoke(main, ["schema"])
     assert json.loads(schema.stdout) == json.loads(json.dumps(json_schema()))
 
