@@ -54,6 +54,7 @@ class ChannelTable:
 
     def __init__(self, settings: Settings) -> None:
         self.core = DataChannels(settings, secrets.token_bytes)
+        self._settings = settings
         self.opened = 0
         self.closed = 0
         self._transport: PeerTransport | None = None
@@ -122,6 +123,15 @@ class ChannelTable:
             self.take(event)
         self._is_over = True
         self._wake()
+
+    def refuse(self) -> None:
+        """End every channel, as the peer takes none; another exchange may bring new ones."""
+        self.core.abort("the peer takes no data channels")
+        self._flush()
+        if self._transport is not None:
+            self._transport.drop_channels()
+            self._transport = None
+        self.core = DataChannels(self._settings, secrets.token_bytes)
 
     def _add(self, core: ChannelCore) -> DataChannel:
         shell = self._shells[core] = DataChannel(core, self._flush, self._sent)

@@ -56,6 +56,11 @@ class DataChannel:
         self.messages_received = self.bytes_received = 0
         core.buffered_amount_low_threshold = LOW_WATER
 
+    def __del__(self) -> None:
+        # Of a channel that nobody holds any more: else the peer would wait for ever for the room
+        # of what it sent there.
+        self._core.forget_messages()
+
     def __repr__(self) -> str:
         return f"<DataChannel {self.id} {self.label!r} {self.state.value}>"
 

@@ -98,7 +98,6 @@ class PeerConnection(PeerDescriptions):
         )
         self._transports: dict[int, PeerTransport] = {}
         self._channels = ChannelTable(sctp)
-        self._data: DataParameters | None = None
         self._transceivers = TransceiverTable(self._jsep, cname, self._look_for_need)
         self._nursery: trio.Nursery | None = None
         self._block: contextlib.AbstractAsyncContextManager[None] | None = None
@@ -200,8 +199,11 @@ class PeerConnection(PeerDescriptions):
             transport.close()
 
     def _change_data(self, data: DataParameters | None) -> None:
-        transport = self._transport_of(data.mid) if data is not None else None
-        if data is not None and transport is not None:
+        if data is None:
+            self._channels.refuse()
+            return
+        transport = self._transport_of(data.mid)
+        if transport is not None:
             self._channels.use(transport)
             transport.carry_channels(self._channels.core, data)
 

@@ -102,7 +102,7 @@ class RemoteTrackRemoved:
 
 @attrs.frozen
 class DataChanged:
-    """Data channels were agreed on, or on other terms; None: the section was rejected."""
+    """Data channels were agreed on, or on other terms; None: what asked for them was refused."""
 
     data: DataParameters | None
 

@@ -19,10 +19,7 @@ def is_negotiation_needed(state: State, replaced_ufrags: frozenset[str]) -> bool
     ends = state.transports.ends.values()
     if any(end.credentials.username_fragment in replaced_ufrags for end in ends):
         return True
-    local = state.current_local
-    if state.wants_data and not (
-        local and any(section.is_data and not section.is_rejected for section in local.media)
-    ):
+    if state.wants_data and not state.has_data:
         return True
     return any(_differs(state, transceiver) for transceiver in state.transceivers)
 

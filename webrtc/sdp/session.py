@@ -20,6 +20,7 @@ from webrtc.sdp.errors import (
     SignalingStateError,
 )
 from webrtc.sdp.events import (
+    DataChanged,
     Event,
     RemoteCandidateAdded,
     SignalingState,
@@ -394,7 +395,13 @@ class JsepSession(SessionView):
         ufrags = {e.credentials.username_fragment for e in data.transports.ends.values()}
         self._candidates.keep(ufrags)
         self._replaced_ufrags &= ufrags
-        return [TransceiverStopped(transceiver) for transceiver in data.stop_rejected()]
+        events: list[Event] = [TransceiverStopped(each) for each in data.stop_rejected()]
+        if data.wants_data and data.is_data_refused:
+            # Not asked again by itself, which would be for ever.
+            data.wants_data = False
+            if self.data is None:  # else it is derived
+                events.append(DataChanged(None))
+        return events
 
     def _update(self) -> list[Event]:
         return list(self._derived.update(self._data, self._settled))

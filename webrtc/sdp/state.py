@@ -6,7 +6,7 @@ functions of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
@@ -89,6 +89,26 @@ class State:
     def remote(self) -> SessionDescription | None:
         """The peer's newest description."""
         return self.pending_remote or self.current_remote
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the last whole exchange agreed on data channels."""
+        return any(not refused for refused in self._data_refusals())
+
+    @property
+    def is_data_refused(self) -> bool:
+        """Whether the last whole exchange had a section for data channels, and agreed on none."""
+        refusals = list(self._data_refusals())
+        return bool(refusals) and all(refusals)
+
+    def _data_refusals(self) -> Iterator[bool]:
+        """Tell of each data section whether an end refused it."""
+        if self.current_local is not None and self.current_remote is not None:
+            for ours, theirs in zip(
+                self.current_local.media, self.current_remote.media, strict=False
+            ):
+                if ours.is_data:
+                    yield ours.is_rejected or theirs.is_rejected
 
     def transceiver_of(self, mid: str | None) -> Transceiver | None:
         """Return the transceiver of that section."""

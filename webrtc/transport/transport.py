@@ -193,6 +193,7 @@ class PeerTransport:
     def drop_channels(self) -> None:
         """Let data channels not use this transport any more."""
         self.channels = self._data = None
+        self._sctp_has_begun = False
 
     def _open_agent(self) -> Agent:
         assert self.agent is not None  # noqa: S101 - `run` has opened it before anyone knows us
