@@ -126,6 +126,8 @@ def configure_logging(level: str, style: str, file: LogFile) -> None:
         cache_logger_on_first_use=False,
     )
     # Libraries log through the standard library, of which only trouble is of interest.
+    # Of accepting, without descriptors, it is told ten times a second, and by ours once.
+    logging.getLogger("trio.serve_listeners").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
 
 

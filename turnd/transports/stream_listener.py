@@ -134,9 +134,8 @@ class StreamTransports:
                 self._counters.refused(_declared(listener), Refusal.TOTAL_LIMIT)
                 sock.close()
 
-        def on_exhausted(error: OSError) -> None:
+        def on_exhausted() -> None:
             self._counters.refused(_declared(listener), Refusal.DESCRIPTORS)
-            log.warning("accept-out-of-resources", error=error.strerror)
 
         await accept_forever(listener.socket, on_accept, on_exhausted)
 

@@ -242,11 +242,8 @@ class TcpRelay:
         def on_accept(sock: socket.socket, peer: Address) -> None:
             self._peer_arrived(allocation, sock, peer)
 
-        def on_exhausted(error: OSError) -> None:
-            log.warning("peer-accept-out-of-resources", error=error.strerror)
-
         try:
-            await accept_forever(listening, on_accept, on_exhausted)
+            await accept_forever(listening, on_accept)
         except trio.ClosedResourceError:
             return  # `close_allocation`
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -525,12 +526,34 @@ async def test_an_aborted_connection_does_not_end_the_accept_loop() -> None:
             sock.close()
             accepted.cancel()
 
-        def on_exhausted(error: OSError) -> None:
-            raise error
+        def on_exhausted() -> None:
+            raise AssertionError("an aborted connection costs no descriptor")
 
         with trio.fail_after(5), accepted:
             await accept_forever(listening, on_accept, on_exhausted)
         assert listening.failures == 0
+
+
+async def test_lack_of_descriptors_is_counted_each_time_and_told_now_and_then(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    mock_clock.autojump_threshold = 0
+    counted = 0
+
+    class Listening(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    def on_exhausted() -> None:
+        nonlocal counted
+        counted += 1
+
+    with Listening() as listening, structlog.testing.capture_logs() as logs:
+        listening.bind(("127.0.0.1", 0))
+        with trio.move_on_after(59.95):
+            await accept_forever(listening, lambda *_: None, on_exhausted)
+    assert counted == 600
+    assert [entry["event"] for entry in logs] == ["accept-out-of-resources"] * 2
 
 
 # --- Timeouts, in virtual time
