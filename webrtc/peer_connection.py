@@ -308,9 +308,10 @@ class PeerConnection(PeerDescriptions):
     def add_track(
         self, kind: MediaKind | str, source: Source, stream_ids: Iterable[str] = ()
     ) -> RtpTransceiver:
-        """Send a track, over a transceiver that the peer's offer made if one is free.
+        """Send a track, over a transceiver that has none and never sent, if there is one.
 
-        See `add_transceiver` for the arguments.
+        The peer's offers make such, and `add_transceiver` without a source. See there for the
+        arguments.
         """
         nursery = self._check_open()
         check_source(source)

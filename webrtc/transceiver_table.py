@@ -101,7 +101,7 @@ class TransceiverTable:
         return Sources(ssrc=_ssrc(), rtx_ssrc=rtx_ssrc, cname=self._cname)
 
     def reusable(self, kind: MediaKind) -> RtpTransceiver | None:
-        """Return one that a track may be added to: it has never sent (W3C addTrack, step 7)."""
+        """Return one that a track may be added to: it has none, and has never sent."""
         return next(
             (
                 shell
@@ -109,8 +109,7 @@ class TransceiverTable:
                 if core.kind is kind
                 and core.is_active
                 and shell.sender.track is None
-                and not core.direction.sends
-                and not shell.sender.frames_encoded
+                and not core.has_sent
             ),
             None,
         )

@@ -1,6 +1,8 @@
 """What is offered unless a program says otherwise: codecs and RTP header extensions.
 
-Payload types are those that browsers use, where they agree; a peer's may be others.
+No payload type of a dynamic format is one that Firefox gives another format: in a call where both
+ends have offered sections, it goes by the offerer's numbers in each, and by RFC 9143 §9.1 in a
+BUNDLE group a number means one thing. Its numbers are 97 to 101, 103 to 106, 109 and 119 to 127.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ def _audio(payload_type: int, name: str, clock_rate: int, channels: int = 1) -> 
     )
 
 
-def _video(payload_type: int, name: str, parameters: str = "") -> tuple[Codec, Codec]:
-    """Return the codec, and rtx for it with the payload type after it."""
+def _video(
+    payload_type: int, rtx_payload_type: int, name: str, parameters: str = ""
+) -> tuple[Codec, Codec]:
+    """Return the codec, and rtx for it."""
     codec = Codec(
         kind=MediaKind.VIDEO,
         name=name,
@@ -47,16 +51,17 @@ def _video(payload_type: int, name: str, parameters: str = "") -> tuple[Codec, C
         kind=MediaKind.VIDEO,
         name="rtx",
         clock_rate=90000,
-        payload_type=payload_type + 1,
+        payload_type=rtx_payload_type,
         parameters=(("apt", str(payload_type)),),
     )
     return codec, rtx
 
 
-def _h264(payload_type: int, profile_level_id: str) -> tuple[Codec, Codec]:
+def _h264(payload_type: int, rtx_payload_type: int, profile_level_id: str) -> tuple[Codec, Codec]:
     # Mode 1 alone: in mode 0 each NAL unit must fit a packet, which encoders seldom heed.
     return _video(
         payload_type,
+        rtx_payload_type,
         "H264",
         f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile_level_id}",
     )
@@ -70,12 +75,12 @@ AUDIO_CODECS: tuple[Codec, ...] = (
     _audio(8, "PCMA", 8000),
 )
 VIDEO_CODECS: tuple[Codec, ...] = (
-    *_video(96, "VP8"),
-    *_video(98, "VP9", "profile-id=0"),
-    *_h264(102, "42e01f"),
-    *_h264(104, "42001f"),
-    *_video(45, "AV1", "level-idx=5;profile=0;tier=0"),
-    *_video(116, "red"),
+    *_video(96, 110, "VP8"),
+    *_video(112, 113, "VP9", "profile-id=0"),
+    *_h264(107, 108, "42e01f"),
+    *_h264(114, 115, "42001f"),
+    *_video(45, 46, "AV1", "level-idx=5;profile=0;tier=0"),
+    *_video(116, 117, "red"),
     Codec(kind=MediaKind.VIDEO, name="ulpfec", clock_rate=90000, payload_type=118),
 )
 DEFAULT_CODECS: tuple[Codec, ...] = (*AUDIO_CODECS, *VIDEO_CODECS)

@@ -134,7 +134,8 @@ def _update_parameters(transceiver: Transceiver, state: State, exchange: Exchang
             transceiver.send = send_parameters(local, remote, answer_is_local=by)
             transceiver.receive = receive_parameters(local, remote, answer_is_local=by)
     if mid is not None:
-        transceiver.current_direction = _current_direction(mid, state)
+        direction = transceiver.current_direction = _current_direction(mid, state)
+        transceiver.has_sent |= direction is not None and direction.sends
     return before != (transceiver.send, transceiver.receive, transceiver.current_direction)
 
 

@@ -129,8 +129,9 @@ def rtp_section(
     for codec in part.codecs:
         attributes += codec_attributes(codec)
     attributes += _simulcast(part)
-    if part.direction.sends:
-        attributes += _sources(transceiver, settings.cname)
+    # While nothing is sent, too, as Firefox does: libwebrtc forgets where to show a source that is
+    # no longer told of, and when it is told of it again it decodes and shows nothing.
+    attributes += _sources(transceiver, settings.cname)
     limit = transceiver.receive_limit
     return MediaSection(
         media=transceiver.kind.value,

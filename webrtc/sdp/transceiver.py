@@ -36,6 +36,8 @@ class Transceiver:
         mid: its section's name, once there is one.
         index: its section's number.
         current_direction: what was agreed on last; None before that.
+        has_sent: whether it was ever agreed on that it sends: then no other track is added to it
+            (W3C addTrack, step 7).
         stopping: whether it is to stop, which the next exchange tells the peer.
         stopped: whether it has stopped for good.
         send: how to send; None where nothing is to be sent.
@@ -61,6 +63,7 @@ class Transceiver:
     mid: str | None = attrs.field(default=None, init=False)
     index: int | None = attrs.field(default=None, init=False)
     current_direction: Direction | None = attrs.field(default=None, init=False)
+    has_sent: bool = attrs.field(default=False, init=False)
     stopping: bool = attrs.field(default=False, init=False)
     stopped: bool = attrs.field(default=False, init=False)
     send: SendParameters | None = attrs.field(default=None, init=False)

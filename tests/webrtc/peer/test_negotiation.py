@@ -114,6 +114,23 @@ async def test_a_track_is_added_and_removed_in_a_call_that_goes_on() -> None:
             assert channel.state is ChannelState.OPEN
 
 
+async def test_a_track_goes_over_a_transceiver_that_waits_for_one() -> None:
+    async with negotiating_peers() as (one, two):
+        waiting = one.add_transceiver("audio")
+        receiving = one.add_transceiver("audio", direction="recvonly")
+        assert one.add_track("audio", tone(500.0)) is waiting
+        assert one.add_track("audio", tone(700.0)) is receiving
+        assert receiving.direction is Direction.SENDRECV
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            track = await anext(two.tracks())
+            assert (await listen(track.receiver)).frequency == pytest.approx(500.0, abs=10)
+        waiting.sender.replace_track(None)
+        waiting.direction = Direction.RECVONLY
+        # It has sent: the peer knows its track by other names.
+        assert one.add_track("audio", tone(900.0)) not in (waiting, receiving)
+
+
 async def test_direction_says_who_sends() -> None:
     async with negotiating_peers() as (one, two):
         ours = one.add_track("video", pictures(0))
