@@ -31,6 +31,16 @@ MAX_RATE = 256
 MIN_LAYER_BPS = 60_000
 """Of the smallest layer, before a larger one goes without."""
 
+USEFUL_BPS = (
+    (320 * 240, 600_000),
+    (640 * 480, 1_700_000),
+    (960 * 540, 2_000_000),
+    (1280 * 720, 2_500_000),
+)
+"""Pixels, and the bit rate above which pictures of no more than these hardly look any better: what
+libwebrtc takes at most."""
+USEFUL_BPS_OF_MORE = 4_000_000
+
 Send: TypeAlias = "Callable[[Encoding, EncodedFrame], None]"
 
 
@@ -41,7 +51,8 @@ class EncodingParameters:
     Attributes:
         rid: its name in a simulcast: letters and digits; None where it is the only one.
         scale_down_by: its pictures are smaller by this, each way.
-        max_bit_rate: bits per second; None for as much as there is.
+        max_bit_rate: bits per second; None for what pictures of their size have a use for, 600
+            kbit/s at 320x240 to 4 Mbit/s above 720p.
         active: whether it is sent.
 
     """
@@ -53,6 +64,14 @@ class EncodingParameters:
     scale_down_by: float = attrs.field(default=1.0, validator=attrs.validators.ge(1.0))
     max_bit_rate: int | None = None
     active: bool = True
+
+
+def useful_bps(width: float, height: float) -> int:
+    """Return the bit rate that pictures of this size have a use for."""
+    for pixels, bit_rate in USEFUL_BPS:
+        if width * height <= pixels:
+            return bit_rate
+    return USEFUL_BPS_OF_MORE
 
 
 class SimulcastError(WebRtcError):
@@ -82,6 +101,7 @@ class Encoding:
         sources: its SSRCs.
         is_attached: whether the RTP session knows it.
         is_paused: whether there is no bit rate for it now.
+        limit_bps: the most that its encoder is to aim at; None if that is not known.
         frames_sent: however they came.
         frames_encoded: by its encoder.
         key_frames_encoded: of these.
@@ -98,6 +118,7 @@ class Encoding:
         self.sources = sources
         self.is_attached = False
         self.is_paused = not parameters.active
+        self.limit_bps = parameters.max_bit_rate
         self.frames_sent = 0
         self.frames_encoded = self.key_frames_encoded = self.frames_dropped = 0
         self.encode_time = 0.0
@@ -187,12 +208,19 @@ class Encoding:
         """Bits per second that its encoder aims at; None while it has none, or is paused."""
         return None if self._encoder is None or self.is_paused else self._encoder.bit_rate
 
+    def limit(self, width: int | None, height: int | None) -> None:
+        """Take the size of the source's pictures; None if they come encoded."""
+        self.limit_bps = self.parameters.max_bit_rate
+        if self.limit_bps is None and width is not None and height is not None:
+            factor = self.parameters.scale_down_by
+            self.limit_bps = useful_bps(width / factor, height / factor)
+
     def set_bit_rate(self, rate_bps: int | None) -> None:
         """Have the encoder aim at a bit rate; None: encode nothing for now."""
         was_paused, self.is_paused = self.is_paused, rate_bps is None
         if rate_bps is None:
             return
-        limit = self.parameters.max_bit_rate
+        limit = self.limit_bps
         self._wanted_bps = rate_bps if limit is None else min(rate_bps, limit)
         if self._encoder is not None:
             self._encoder.set_bit_rate(self._wanted_bps)
@@ -219,8 +247,9 @@ class Encoding:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Encode pictures that are offered, until `finish`; raises MediaError."""
-        wanted = self._wanted_bps
-        settings = VideoSettings(bit_rate=wanted) if wanted else VideoSettings()
+        settings = VideoSettings(max_bit_rate=self.limit_bps or USEFUL_BPS_OF_MORE)
+        if self._wanted_bps is not None:
+            settings = attrs.evolve(settings, bit_rate=self._wanted_bps)
         encoder = video_encoder(codec.name, settings)
 
         def encode(frame: VideoFrame) -> list[EncodedFrame]:

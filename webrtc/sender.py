@@ -57,6 +57,7 @@ class RtpSender:
         self._parameters: SendParameters | None = None
         self._codec: Codec | None = None
         self._live: tuple[Encoding, ...] = ()
+        self._rate_bps: int | None = None
         self._scope = trio.CancelScope()
         self._changed = trio.Event()
 
@@ -222,12 +223,31 @@ class RtpSender:
             if encoding.sources.ssrc == ssrc:
                 encoding.request_key_frame()
 
+    @property
+    def useful_bps(self) -> int | None:
+        """What its encoders have a use for all together; None if that is not known."""
+        limits = [each.limit_bps for each in self._live if each.parameters.active]
+        known = [limit for limit in limits if limit is not None]
+        allowed = self._parameters.max_rate_bps if self._parameters is not None else None
+        if len(known) < len(limits) or not limits:
+            return allowed
+        return sum(known) if allowed is None else min(sum(known), allowed)
+
     def set_bit_rate(self, rate_bps: int) -> None:
         """Have the encoders aim at a bit rate, all together."""
+        self._rate_bps = rate_bps
         limit = self._parameters.max_rate_bps if self._parameters is not None else None
         rate = rate_bps if limit is None else min(rate_bps, limit)
         for encoding, share in deal(rate, list(self._live)).items():
             encoding.set_bit_rate(share)
+
+    def _limit(self, frame: VideoFrame | None) -> None:
+        """Take a source's first picture, or one of another size; None if they come encoded."""
+        for encoding in self.encodings:
+            size = (frame.width, frame.height) if frame is not None else (None, None)
+            encoding.limit(*size)
+        if self._rate_bps is not None:
+            self.set_bit_rate(self._rate_bps)
 
     def set_expected_loss(self, fraction: float) -> None:
         """Have an audio encoder reckon with this share of lost packets (in-band FEC)."""
@@ -298,6 +318,7 @@ class RtpSender:
     async def _send_from(self, frames: AsyncIterator[Frame], codec: Codec) -> None:
         first = await anext(frames, None)
         if isinstance(first, EncodedFrame):
+            self._limit(None)
             self.send_encoded(first)
             async for frame in frames:
                 if isinstance(frame, EncodedFrame):
@@ -311,6 +332,7 @@ class RtpSender:
         self, first: VideoFrame, frames: AsyncIterator[Frame], codec: Codec
     ) -> None:
         live = self._live
+        self._limit(first)
         async with trio.open_nursery() as nursery:
             for encoding in live:
                 await nursery.start(encoding.run_video, codec, self._send)
@@ -322,6 +344,8 @@ class RtpSender:
                 encoding.finish()
 
     def _offer(self, frame: VideoFrame, live: Iterable[Encoding]) -> None:
+        if (frame.width, frame.height) != (self.meter.width, self.meter.height):
+            self._limit(frame)
         self.meter.see(frame)
         # Too much is on its way already: a picture now would only come later.
         transport = self._transport

@@ -22,7 +22,7 @@ from webrtc.rtp_parameters import extension_map
 from webrtc.sdp import Direction, MediaKind, SimulcastLayer, Sources
 from webrtc.sdp.session import JsepSession
 from webrtc.sdp.transceiver import Transceiver as TransceiverCore
-from webrtc.sender import AUDIO_BPS
+from webrtc.sender import AUDIO_BPS, RtpSender
 from webrtc.transceiver import RtpTransceiver, TrackEvent
 from webrtc.transport import PeerTransport
 
@@ -198,7 +198,10 @@ class TransceiverTable:
         return next((shell for core, shell in self._shells.items() if core.mid == mid), None)
 
     def share(self, transport: PeerTransport) -> None:
-        """Deal the transport's bit rate out: audio what it needs, video the rest evenly."""
+        """Deal the transport's bit rate out: audio what it needs, video the rest evenly.
+
+        Tell the transport, too, what there is a use for.
+        """
         senders = [
             shell.sender
             for core, shell in self._shells.items()
@@ -206,7 +209,9 @@ class TransceiverTable:
         ]
         video = [sender for sender in senders if sender.kind is MediaKind.VIDEO]
         if video:
-            rest = transport.rtp.target_bps - AUDIO_BPS * (len(senders) - len(video))
+            audio_bps = AUDIO_BPS * (len(senders) - len(video))
+            transport.rtp.want(_wanted(video, audio_bps))
+            rest = transport.rtp.target_bps - audio_bps
             for sender in video:
                 # What protects the pictures is paid for by them.
                 rate = rest / len(video) / (1 + sender.fec_ratio)
@@ -229,6 +234,17 @@ async def _run(shell: RtpTransceiver, scope: trio.CancelScope) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shell.sender.run)
             nursery.start_soon(shell.receiver.run)
+
+
+def _wanted(video: Iterable[RtpSender], audio_bps: int) -> float | None:
+    """Return what there is a use for, FEC included; None if nobody knows."""
+    wanted: float = audio_bps
+    for sender in video:
+        useful = sender.useful_bps
+        if useful is None:
+            return None
+        wanted += useful * (1 + sender.fec_ratio)
+    return wanted
 
 
 def _ssrc() -> int:
