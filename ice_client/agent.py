@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -23,18 +22,15 @@ from ice_client.core import (
     SelectedPair,
     parse_candidate,
 )
-from ice_client.errors import AgentClosedError, IceError
+from ice_client.errors import AgentClosedError
 from ice_client.gathering import Gatherer, ServerFailure
 from ice_client.interfaces import local_addresses
 from ice_client.mdns import Mdns, is_mdns_name, open_mdns
 from ice_client.options import AgentOptions
+from ice_client.remote_names import RemoteNames
 from ice_client.server import IceServer
 from ice_client.session import Session
-
-MAX_RESOLVING = 32
-"""Remote candidates whose names are being asked for at a time."""
-
-_log = logging.getLogger(__name__)
+from stun import Address
 
 
 class Agent:
@@ -56,10 +52,7 @@ class Agent:
         self._session = Session(core, components, nursery)
         self._gatherer = Gatherer(self._session, options, components, mdns, nursery)
         self._nursery = nursery
-        self._mdns = mdns
-        self._mdns_ready: trio.Event | None = None
-        self._interfaces = options.interfaces
-        self._resolving = 0
+        self._names = RemoteNames(mdns, options.interfaces, nursery)
         self._remote_ended = False
         self._generation = 0
 
@@ -143,11 +136,7 @@ class Agent:
             return self._add_remote(candidate, stream)
         # Raises now what would otherwise be raised in the background, where nobody could take it.
         self._core.component_state(candidate.component, stream)
-        if not is_mdns_name(candidate.host_name or "") or self._resolving >= MAX_RESOLVING:
-            return False
-        self._resolving += 1
-        self._nursery.start_soon(self._resolve, candidate, stream, self._generation)
-        return True
+        return is_mdns_name(candidate.host_name or "") and self._add_named(candidate, stream)
 
     async def restart(self, credentials: Credentials | None = None) -> None:
         """Begin a new generation: new credentials, candidates told anew (RFC 8445 §9).
@@ -178,24 +167,22 @@ class Agent:
         self._session.flush()
         return used
 
-    async def _resolve(self, candidate: Candidate, stream: int, generation: int) -> None:
-        try:
-            mdns = await self._get_mdns()
-            addresses = await mdns.resolve(candidate.host_name or "") if mdns else ()
-            # draft-ietf-mmusic-mdns-ice-candidates §3.2.2: exactly one address, or ignored.
-            if generation == self._generation and len(addresses) == 1:
-                resolved = candidate.resolved(addresses[0])
+    def _add_named(self, candidate: Candidate, stream: int) -> bool:
+        """Ask for a candidate's name, and add the candidate when its address is known."""
+        generation = self._generation
+
+        def tell(address: Address | None) -> None:
+            if address is not None and generation == self._generation:
+                resolved = candidate.resolved(address)
                 if not resolved.needs_resolution:  # whoever answers may well say 0.0.0.0
                     self._add_remote(resolved, stream)
-        except IceError as error:
-            _log.debug("%s is not resolved: %s", candidate.host_name, error)
-        finally:
-            self._resolving -= 1
             self._end_remote_candidates()
+
+        return self._names.resolve(candidate.host_name or "", tell)
 
     def _end_remote_candidates(self) -> None:
         # A candidate whose name is being asked for is still to come.
-        if self._remote_ended and not self._resolving and not self._session.is_closed:
+        if self._remote_ended and not self._names.resolving and not self._session.is_closed:
             self._core.end_of_remote_candidates(trio.current_time())
             self._session.flush()
 
@@ -332,25 +319,6 @@ class Agent:
         """Gather and keep time from now on; `open_ice_agent` calls it."""
         self._nursery.start_soon(self._session.keep_time)
         self._nursery.start_soon(self._gatherer.run)
-
-    async def _get_mdns(self) -> Mdns | None:
-        if self._mdns is None:
-            if self._mdns_ready is None:
-                # Most agents never ask.
-                self._mdns_ready = trio.Event()
-                self._nursery.start_soon(self._speak_mdns, self._mdns_ready)
-            await self._mdns_ready.wait()
-        return self._mdns
-
-    async def _speak_mdns(self, ready: trio.Event) -> None:
-        try:
-            async with open_mdns(await local_addresses(self._interfaces)) as self._mdns:
-                ready.set()
-                await trio.sleep_forever()
-        except IceError as error:
-            _log.debug("no mDNS: %s", error)
-        finally:
-            ready.set()
 
     def close(self) -> None:
         """End it; leaving `open_ice_agent`'s block does."""

@@ -18,12 +18,11 @@ from ice_client.broadcast import Broadcast
 from ice_client.core import AgentState, Base, Candidate, Event, IceAgent, Transmit
 from ice_client.endpoint import Endpoint
 from ice_client.errors import AgentClosedError, ConnectError, IceError, NotConnectedError
+from ice_client.inbox import Inbox
 from ice_client.timer import Timer
 from stun import Address
 from stun.demultiplex import PacketKind, packet_kind
 
-RECEIVE_QUEUE = 1024
-"""Packets of the application's kept for each component; more are dropped and counted."""
 MAX_TRAFFIC_ROWS = 256
 """Pairs whose traffic is counted: more than a core has at a time, less than without an end."""
 
@@ -68,39 +67,6 @@ def _permit(attached: _Attached, candidate: Candidate, stream: int) -> None:
         attached.endpoint.permit(candidate.address)
 
 
-class _Inbox:
-    """One component's packets, for `receive` or for a function that takes them."""
-
-    __slots__ = ("_readers", "dropped", "packets", "take")
-
-    def __init__(self) -> None:
-        self.packets: list[bytes] = []
-        self.dropped = 0
-        self.take: Callable[[list[bytes]], None] | None = None
-        self._readers = trio.lowlevel.ParkingLot()
-
-    def put(self, data: bytes) -> None:
-        if len(self.packets) >= RECEIVE_QUEUE:
-            self.dropped += 1
-            return
-        self.packets.append(data)
-
-    def hand_on(self) -> None:
-        """Tell of what was put in; once for all that came together."""
-        if self.take is not None:
-            if packets := self.packets:
-                self.packets = []
-                self.take(packets)
-        elif self.packets:
-            self.wake()
-
-    def wake(self) -> None:
-        self._readers.unpark_all()
-
-    async def wait(self) -> None:
-        await self._readers.park()
-
-
 class Session:
     """One core, its endpoints and its time.
 
@@ -125,7 +91,7 @@ class Session:
         self.is_closed = False
         self._nursery = nursery
         self._attached: dict[Base, _Attached] = {}
-        self._inboxes = {component: _Inbox() for component in components}
+        self._inboxes = {component: Inbox() for component in components}
         self._traffic: dict[tuple[Base, Address], Traffic] = {}
         self._ways: dict[tuple[int, int], _Way] = {}
         self._changed = trio.lowlevel.ParkingLot()
@@ -197,9 +163,7 @@ class Session:
                     self._take(data, source, attached, inbox)
             inbox.hand_on()
 
-    def _take(
-        self, data: bytes | None, source: Address, attached: _Attached, inbox: _Inbox
-    ) -> None:
+    def _take(self, data: bytes | None, source: Address, attached: _Attached, inbox: Inbox) -> None:
         """Give a packet to whom it is for."""
         base = attached.endpoint.base
         now = trio.current_time()
@@ -214,7 +178,7 @@ class Session:
         else:
             self._deliver(data, source, attached, inbox)
 
-    def _deliver(self, data: bytes, source: Address, attached: _Attached, inbox: _Inbox) -> None:
+    def _deliver(self, data: bytes, source: Address, attached: _Attached, inbox: Inbox) -> None:
         # RFC 8445 §12.2, §19.3: nothing from where no check has succeeded.
         base = attached.endpoint.base
         if self.core.is_valid_source(base, source):
@@ -360,7 +324,7 @@ class Session:
         packets, inbox.packets = inbox.packets, []
         return packets
 
-    async def _filled_inbox(self, component: int, stream: int) -> _Inbox:
+    async def _filled_inbox(self, component: int, stream: int) -> Inbox:
         inbox = self._inboxes[stream, component]
         await trio.lowlevel.checkpoint()
         while not inbox.packets:

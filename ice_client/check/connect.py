@@ -135,8 +135,8 @@ async def connect(agent: Agent, other: Description) -> Connected:
     except ValueError as error:
         raise TargetError(f"the description is damaged: {error}") from error
     for line in other.candidates:
-        # RFC 8839 §5.1: a candidate of a kind that is not known is ignored.
-        with contextlib.suppress(CandidateError):
+        # RFC 8839 §5.1: a candidate of a kind, or for a component, that is not known is ignored.
+        with contextlib.suppress(CandidateError, ValueError):
             await agent.add_remote_candidate(line)
     await agent.add_remote_candidate(None)
     await agent.connected()

@@ -145,7 +145,10 @@ class TcpTunnel:
         await trio.serve_listeners(self._serve, listeners)
 
     async def _serve(self, local: trio.SocketStream) -> None:
-        source = Address.from_sockaddr(local.socket.getpeername())
+        try:
+            source = Address.from_sockaddr(local.socket.getpeername())
+        except OSError:
+            return  # reset already
         if self._open >= MOST_SESSIONS:
             self.log(f"{source}: refused, {MOST_SESSIONS} connections are the most")
             return

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from ice_client.check.connect import LARGEST_DESCRIPTION, Description, pack, unpack
+from ice_client import AgentOptions, ConnectError, Policy, Settings, open_ice_agent
+from ice_client.check.connect import LARGEST_DESCRIPTION, Description, connect, pack, unpack
 from ice_client.check.target import TargetError
 from tests.interop.server_under_test import PASSWORD, USER
 from tests.interop.tools import REPOSITORY
@@ -130,3 +131,13 @@ def test_description_survives_a_chat_that_breaks_lines() -> None:
 def test_what_is_no_description_is_said_to_be_none(text: str) -> None:
     with pytest.raises(TargetError):
         unpack(text)
+
+
+async def test_candidates_that_nobody_could_use_are_passed_over() -> None:
+    useless = ("candidate:1 2 udp 1 192.0.2.1 1 typ host", "candidate:1 1 sctp 1 192.0.2.1 1 typ x")
+    other = Description(DESCRIPTION.fragment, DESCRIPTION.password, useless)
+    settings = Settings(patience=0.0, trickle_timeout=0.0)
+    options = AgentOptions(policy=Policy.RELAY, settings=settings)
+    async with open_ice_agent(controlling=True, options=options) as agent:
+        with pytest.raises(ConnectError), trio.fail_after(20):
+            await connect(agent, other)

@@ -305,7 +305,7 @@ async def test_traffic_is_counted_on_the_pair_that_carries_it() -> None:
 async def test_a_reader_that_does_not_read_loses_what_comes_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ice_client.session.RECEIVE_QUEUE", 2)
+    monkeypatch.setattr("ice_client.inbox.RECEIVE_QUEUE", 2)
     async with two_agents() as (one, other):
         await connect(one, other)
         for number in range(5):
