@@ -23,13 +23,21 @@ except ModuleNotFoundError as error:
     message = f"webrtc needs {name} and more: pip install turnd[webrtc]"
     raise ModuleNotFoundError(message, name=error.name) from error
 
-from ice_client import AgentOptions, AgentState, IceServer, InterfaceFilter, Policy
+from ice_client import (
+    AgentOptions,
+    AgentState,
+    IceServer,
+    InterfaceFilter,
+    Policy,
+    ServerFailure,
+)
 from webrtc.configuration import Configuration
 from webrtc.connection_state import ConnectionState, GatheringState
 from webrtc.data_channel import ChannelClosedError, DataChannel
 from webrtc.dtls import Certificate
 from webrtc.encoding import EncodingParameters, SimulcastError
 from webrtc.errors import WebRtcError
+from webrtc.negotiation import Signalling, negotiate
 from webrtc.peer_connection import PeerConnection
 from webrtc.peer_states import ConnectionClosedError, ConnectionFailedError
 from webrtc.receiver import RtpReceiver
@@ -66,9 +74,12 @@ __all__ = [
     "RtpReceiver",
     "RtpSender",
     "RtpTransceiver",
+    "ServerFailure",
     "SignalingState",
+    "Signalling",
     "SignallingError",
     "SimulcastError",
     "TrackEvent",
     "WebRtcError",
+    "negotiate",
 ]

@@ -11,6 +11,7 @@ from typing import Any, Self
 import attrs
 import trio
 
+from ice_client import ServerFailure
 from webrtc.channel_table import ChannelTable, IncomingChannels
 from webrtc.configuration import Configuration
 from webrtc.connection_state import (
@@ -262,6 +263,14 @@ class PeerConnection(PeerDescriptions):
             self._transceivers.transceivers,
             self._channels,
             self.certificate,
+        )
+
+    @property
+    def server_failures(self) -> tuple[ServerFailure, ...]:
+        """The ICE servers that gave nothing, and why (W3C: the icecandidateerror event)."""
+        agents = [transport.agent for transport in self._transports.values()]
+        return tuple(
+            failure for agent in agents if agent is not None for failure in agent.server_failures
         )
 
     # Media

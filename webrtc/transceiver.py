@@ -20,8 +20,10 @@ class RtpTransceiver:
         core: as negotiation knows it.
         encodings: the streams that our track is sent as.
         changed: is called when an exchange may be needed.
+        codecs: what may be negotiated, in order.
 
     Attributes:
+        codecs: likewise (W3C: getCapabilities).
         sender: sends our track.
         receiver: receives the peer's.
 
@@ -32,8 +34,10 @@ class RtpTransceiver:
         core: TransceiverCore,
         encodings: Iterable[Encoding],
         changed: Callable[[], None],
+        codecs: Iterable[Codec] = (),
     ) -> None:
         self._core = core
+        self.codecs = tuple(codecs)
         self._changed = changed
         self.sender = RtpSender(core.kind, encodings)
         self.receiver = RtpReceiver(core.kind)
@@ -92,8 +96,23 @@ class RtpTransceiver:
         return not self._core.is_active
 
     def set_codec_preferences(self, codecs: Iterable[Codec]) -> None:
-        """Negotiate these codecs alone, the most wanted first; none: all there are."""
-        self._core.codecs = tuple(codecs) or None
+        """Negotiate these codecs alone, the most wanted first; none: all there are.
+
+        Args:
+            codecs: of `codecs`. Without rtx nothing is sent again, without red and ulpfec there
+                is no FEC.
+
+        Raises:
+            ValueError: one of them is none of `codecs`, or they only accompany others.
+
+        """
+        wanted = tuple(codecs)
+        for codec in wanted:
+            if codec not in self.codecs:
+                raise ValueError(f"{codec.mime_type} is none of this transceiver's codecs")
+        if wanted and all(codec.is_auxiliary for codec in wanted):
+            raise ValueError("nothing can be sent with these codecs alone")
+        self._core.codecs = wanted or None
         self._changed()
 
     def stop(self) -> None:

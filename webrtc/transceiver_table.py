@@ -91,7 +91,8 @@ class TransceiverTable:
         )
         if len(streams) == 1:  # those of a simulcast are known by their RIDs (RFC 9429 §5.2.1)
             core.sources = (streams[0].sources,)
-        shell = self._shells[core] = RtpTransceiver(core, streams, self._changed)
+        codecs = self._jsep.codecs_of(core.kind)
+        shell = self._shells[core] = RtpTransceiver(core, streams, self._changed, codecs)
         scope = self._scopes[core] = trio.CancelScope()
         nursery.start_soon(_run, shell, scope)
         return shell

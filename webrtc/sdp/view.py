@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webrtc.sdp.codec import Codec, MediaKind
 from webrtc.sdp.derivation import Derived
 from webrtc.sdp.description import DescriptionType, SessionDescription
 from webrtc.sdp.events import SignalingState
@@ -35,6 +36,10 @@ class SessionView:
     def state(self) -> SignalingState:
         """Where the exchange stands."""
         return self._state
+
+    def codecs_of(self, kind: MediaKind) -> tuple[Codec, ...]:
+        """Return what may be negotiated of a kind, the most wanted first."""
+        return tuple(codec for codec in self._data.settings.codecs if codec.kind is kind)
 
     @property
     def transceivers(self) -> tuple[Transceiver, ...]:

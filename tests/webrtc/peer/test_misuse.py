@@ -22,8 +22,8 @@ from webrtc import (
     PeerConnection,
     SignallingError,
     WebRtcError,
+    negotiate,
 )
-from webrtc.negotiation import negotiate
 
 
 class Line:
@@ -144,6 +144,33 @@ async def test_a_source_that_is_no_async_iterator_is_refused_at_once() -> None:
         sender = peer.add_transceiver("video").sender
         with pytest.raises(TypeError, match="async iter"):
             sender.replace_track(5)  # type: ignore[arg-type]
+
+
+async def test_codecs_that_cannot_be_negotiated_are_refused_when_they_are_preferred() -> None:
+    async with PeerConnection(ON_LOOPBACK) as peer:
+        transceiver = peer.add_transceiver("video")
+        sound = peer.add_transceiver("audio").codecs
+        with pytest.raises(ValueError, match="audio/opus is none"):
+            transceiver.set_codec_preferences(sound)
+        with pytest.raises(ValueError, match="alone"):
+            transceiver.set_codec_preferences(c for c in transceiver.codecs if c.is_rtx)
+        vp9 = [codec for codec in transceiver.codecs if codec.name in ("VP9", "rtx")]
+        transceiver.set_codec_preferences(vp9)
+        offer = await peer.set_local_description()
+        assert "VP9/90000" in offer.sdp
+        assert "VP8/90000" not in offer.sdp
+
+
+async def test_a_server_that_gives_nothing_is_told_with_its_reason() -> None:
+    nobody = {"urls": "turn:127.0.0.1:1?transport=tcp", "username": "u", "credential": "c"}
+    async with PeerConnection(ON_LOOPBACK, ice_servers=[nobody]) as peer:
+        peer.create_data_channel()
+        await peer.set_local_description()
+        with trio.fail_after(TIMEOUT):
+            await peer.gathered()
+        (failure,) = peer.server_failures
+        assert str(failure.uri) == "turn:127.0.0.1:1?transport=tcp"
+        assert failure.reason
 
 
 async def test_a_closed_channel_says_who_closed_the_connection() -> None:
