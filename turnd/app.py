@@ -22,6 +22,7 @@ from turnd.core.challenge import Challenge
 from turnd.core.server import Environment, TurnServer
 from turnd.datapath.interface import DatapathSettings
 from turnd.datapath.select import open_engine
+from turnd.descriptors import raise_descriptor_limit
 from turnd.hub import Hub, Links
 from turnd.listeners import open_listeners
 from turnd.network import ListenError, check_relay_addresses, host_addresses
@@ -179,6 +180,7 @@ class Application:
 
     async def _start(self, nursery: trio.Nursery, on_ready: Callable[[Running], None]) -> None:
         await nursery.start(self._watch_signals)
+        descriptors = raise_descriptor_limit()
         metrics = await self._start_http(nursery)
         for sock in self._listeners.udp:
             # An engine may bind more sockets to a privileged port, as the same user.
@@ -200,6 +202,7 @@ class Application:
             listening=sorted(str(address) for address in running.listening),
             realm=self._config.server.realm,
             metrics=str(metrics) if metrics else None,
+            descriptors=descriptors,
         )
         on_ready(running)
         notify("READY=1", f"STATUS=Serving realm {self._config.server.realm}")

@@ -69,6 +69,13 @@ def failure(tmp_path: Path, text: str) -> ConfigError:
         ('[tls]\ncertificate = "x"', 2, "tls.certificate", "set tls.private_key"),
         ('[tls]\nprivate_key = "x"', 2, "tls.private_key", "set tls.certificate"),
         ('[tls]\nprivate_key_password = "x"', 2, "tls.private_key_password", "to open"),
+        (
+            '[tls]\nself_signed_names = ["a.b", "a..b"]',
+            2,
+            "tls.self_signed_names[1]",
+            "no host name",
+        ),
+        ('[tls]\nself_signed_names = [""]', 2, "tls.self_signed_names[0]", "no host name"),
         ('[tls]\nciphers = "NOTHING"', 2, "tls.ciphers", "openssl ciphers -v"),
         (
             "[relay]\nmaximum_lifetime = 60",
@@ -271,7 +278,11 @@ GOOD_SECRET = "a long enough shared secret"
     [
         ({}, "every Allocate is refused"),
         ({"auth.mechanism": "none"}, "anyone may relay"),
-        ({"auth.secrets": ["short"]}, "can be guessed"),
+        ({"auth.secrets": ["short"]}, "auth.secrets: one is shorter than 16 characters"),
+        (
+            {"auth.secrets": [GOOD_SECRET], "realms": [{"name": "b", "secrets": ["short"]}]},
+            "realms[0].secrets: one is shorter",
+        ),
         (
             {"auth.users": [{"name": "a", "key": "0" * 32}]},
             "users have MD5 keys only and SHA-256 is offered",

@@ -49,11 +49,14 @@ def _auth(config: Config) -> Iterator[str]:
             "auth.users: some have a SHA-256 key only, so today's browsers, which know MD5 "
             "alone, can't log in as them; add key"
         )
-    if any(len(secret) < _SHORT_SECRET for secret in auth.secrets):
-        yield (
-            f"auth.secrets: one is shorter than {_SHORT_SECRET} characters and can be guessed "
-            "from one credential; make one with: openssl rand -base64 32"
-        )
+    secrets = {"auth.secrets": auth.secrets}
+    secrets |= {f"realms[{i}].secrets": realm.secrets for i, realm in enumerate(config.realms)}
+    for key, values in secrets.items():
+        if any(len(secret) < _SHORT_SECRET for secret in values):
+            yield (
+                f"{key}: one is shorter than {_SHORT_SECRET} characters and can be guessed "
+                "from one credential; make one with: openssl rand -base64 32"
+            )
 
 
 def _others(config: Config) -> Iterator[str]:

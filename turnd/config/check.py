@@ -100,6 +100,11 @@ def _tls(config: Config) -> Iterator[Problem]:
         yield Problem(("tls", "private_key"), "its certificate is missing; set tls.certificate")
     if tls.private_key_password and not tls.private_key:
         yield Problem(("tls", "private_key_password"), "there is no tls.private_key to open")
+    for index, name in enumerate(tls.self_signed_names):
+        if not _is_host(name):
+            yield Problem(
+                ("tls", "self_signed_names", index), f'"{name}" is no host name and no IP address'
+            )
     if tls.ciphers:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(tls.ciphers)
@@ -108,6 +113,13 @@ def _tls(config: Config) -> Iterator[Problem]:
                 ("tls", "ciphers"),
                 "OpenSSL knows none of these; try them with: openssl ciphers -v LIST",
             )
+
+
+def _is_host(name: str) -> bool:
+    try:
+        return bool(name.encode("idna")) and not name.isspace()
+    except UnicodeError:
+        return False
 
 
 def _relay(config: Config) -> Iterator[Problem]:
