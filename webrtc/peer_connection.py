@@ -78,7 +78,9 @@ class PeerConnection(PeerDescriptions):
         self.certificate = self.configuration.certificate or Certificate.generate()
         # RFC 7022 §4.2: 96 random bits at least, and others in each connection.
         cname = secrets.token_urlsafe(16)
-        sctp = self.configuration.sctp
+        sctp, mtu = self.configuration.sctp, self.configuration.dtls.mtu
+        if mtu < sctp.path_mtu:
+            sctp = attrs.evolve(sctp, path_mtu=mtu)  # DTLS splits no messages
         super().__init__(
             JsepSettings(
                 fingerprints=(self.certificate.fingerprint(),),

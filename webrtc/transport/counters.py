@@ -12,7 +12,7 @@ class TransportCounters:
     Attributes:
         unknown: neither DTLS nor RTP nor RTCP.
         early: came before there were keys, or anybody to read them.
-        unsendable: no candidate pair to send them on, or they could not be protected.
+        unsendable: no candidate pair to send them on, too long, or they could not be protected.
         faults: a layer raised an exception over them, which is an error of ours.
 
     """

@@ -352,8 +352,12 @@ class PeerTransport:
     def _flush_channels(self, channels: DataChannels, now: float) -> None:
         dtls = self.dtls
         if dtls.state is DtlsState.CONNECTED:
+            longest = dtls.max_payload
             for packet in channels.take_datagrams(now):
-                dtls.send(packet)
+                if len(packet) <= longest:
+                    dtls.send(packet)
+                else:  # the answer to a chunk of the peer's that its own path had room for
+                    self.counters.unsendable += 1
         for event in channels.take_events():
             self._tell(self, ChannelsChanged(event))
 

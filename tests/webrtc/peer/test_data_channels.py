@@ -8,7 +8,9 @@ import trio
 
 from tests.webrtc.peer.peers import ON_LOOPBACK, TIMEOUT, connect, trickle, two_peers
 from webrtc import ChannelClosedError, ConnectionState, Description, PeerConnection
+from webrtc.dtls import DtlsSettings
 from webrtc.sctp import Settings
+from webrtc.sctp.chunks import ChunkType, PlainChunk
 
 
 async def test_a_channel_made_before_the_offer_carries_messages_both_ways() -> None:
@@ -65,6 +67,34 @@ async def test_what_a_dropped_channel_had_not_read_does_not_hold_up_the_others()
                 nursery.start_soon(second.send, bytes(45_000))
             for _ in range(10):
                 assert await read.receive() == bytes(45_000)
+        nursery.cancel_scope.cancel()
+
+
+async def test_channels_keep_to_the_mtu_that_dtls_is_told() -> None:
+    narrow = attrs.evolve(ON_LOOPBACK, dtls=DtlsSettings(mtu=700))
+    async with two_peers(narrow) as (one, two), trio.open_nursery() as nursery:
+        near = one.create_data_channel()
+        await connect(one, two, nursery)
+        with trio.fail_after(TIMEOUT):
+            await near.send(bytes(20_000))
+            far = await anext(two.data_channels())
+            assert await far.receive() == bytes(20_000)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_packet_of_sctp_that_dtls_cannot_carry_costs_that_packet_alone() -> None:
+    async with two_peers() as (one, two), trio.open_nursery() as nursery:
+        near = one.create_data_channel()
+        await connect(one, two, nursery)
+        with trio.fail_after(TIMEOUT):
+            await near.send("before")
+            far = await anext(two.data_channels())
+            assert await far.receive() == "before"
+            # The answer is as long as the question, and this end's path may be the narrower one.
+            control = two._channels.core.association._control
+            control.put(PlainChunk(ChunkType.HEARTBEAT_ACK, bytes(3000)).encode())
+            await far.send("after")
+            assert await near.receive() == "after"
         nursery.cancel_scope.cancel()
 
 
