@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import attrs
 import trio
 
-from ice_client.check.judge import judge
+from ice_client.check.judge import finding, judge
 from ice_client.check.network_results import LocalCandidate
 from ice_client.check.probe_credentials import probe_credentials
 from ice_client.check.probe_dns import NameServer, look_up
@@ -23,6 +23,7 @@ from ice_client.check.probe_way import LINK_TIMEOUT, probe_way, server_of
 from ice_client.check.results import (
     Cause,
     CredentialResult,
+    Finding,
     Lookup,
     Outcome,
     Report,
@@ -32,6 +33,7 @@ from ice_client.check.results import (
 )
 from ice_client.check.row_builder import Watcher
 from ice_client.check.target import Target, TargetError, Way, doors, ways
+from ice_client.check.verdicts import NO_ADDRESS, RESOLVER_FAILED
 from ice_client.interfaces import local_addresses
 from ice_client.turn import Transport
 from stun import Address
@@ -103,15 +105,33 @@ async def run_check(
         works=False,
     )
     report = attrs.evolve(report, candidates=await host_candidates())
+    untried: list[Target] = []
     for target in without_doubles(targets):
+        rows = report.rows
         report = await _check_target(target, report, options, watcher)
+        if report.rows == rows:
+            untried.append(target)
     findings = judge(report)
+    findings += tuple(_untried(untried, findings, options))
     return attrs.evolve(
         report,
         findings=findings,
         works=not any(each.severity == "error" for each in findings),
         seconds=trio.current_time() - started,
     )
+
+
+def _untried(
+    targets: Sequence[Target], findings: Sequence[Finding], options: CheckOptions
+) -> Iterator[Finding]:
+    """Say which targets have addresses, but none that was to be tried: that is not to work."""
+    told = {NO_ADDRESS.id, RESOLVER_FAILED.id}
+    unknown = {name for each in findings if each.id in told for name in each.where.split(", ")}
+    for target in targets:
+        hosts = sorted({uri.host for uri in target.uris} - unknown)
+        if hosts:
+            families = " or ".join(sorted(options.families))
+            yield finding(NO_ADDRESS, ", ".join(hosts), f"no {families} address, as was asked for")
 
 
 def without_doubles(targets: Sequence[Target]) -> list[Target]:

@@ -18,6 +18,7 @@ from stun.uri import StunUri
 from turnd.commands.common import config_option, fail, read_config
 from turnd.config import Config
 from turnd.config.values import Endpoint
+from turnd.network import has_ipv6
 from turnd.store.rest_credentials import mint
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def _uris(config: Config, host: str | None) -> Iterator[StunUri]:
         kinds += [("turns", "tcp", listen.tls), ("turns", "udp", listen.dtls)]
     for scheme, transport, endpoints in kinds:
         for endpoint in endpoints:
+            if endpoint.is_wildcard and endpoint.address.family is Family.IPV6 and not has_ipv6():
+                continue  # the defaults name it; the server leaves it out as well
             reached = host or _reached_at(config, endpoint)
             yield StunUri(scheme, reached, endpoint.address.port, transport)
 

@@ -13,6 +13,8 @@ import trio
 
 from tests.interop.server_under_test import SECRET, running_server
 from tests.interop.tools import REPOSITORY
+from turnd.commands.doctor import target_of
+from turnd.config import Config
 
 
 async def doctor(*arguments: str) -> tuple[int, str]:
@@ -52,6 +54,15 @@ async def test_doctor_finds_a_server_that_does_not_run(tmp_path: Path) -> None:
     assert code == 1
     assert "ICE-E012" in text
     assert "127.0.0.1" not in text
+
+
+def test_doctor_leaves_out_what_the_server_does_where_there_is_no_ipv6(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = Config()
+    for present, families in ((True, {"127.0.0.1", "::1"}), (False, {"127.0.0.1"})):
+        monkeypatch.setattr("turnd.commands.doctor.has_ipv6", lambda there=present: there)
+        assert {uri.host for uri in target_of(config, None, "u", "p").uris} == families
 
 
 async def test_doctor_of_a_wrong_configuration_is_wrong_usage(tmp_path: Path) -> None:

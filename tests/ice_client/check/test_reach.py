@@ -218,3 +218,10 @@ async def test_stun_server_is_only_asked_for_a_binding() -> None:
     assert [stage.name.value for stage in report.rows[0].stages] == ["connect", "binding"]
     assert report.rows[0].software == "scripted"
     assert {request.method for request in server.requests} == {1}
+
+
+@provokes(v.NO_ADDRESS)
+async def test_to_try_nothing_is_not_to_work() -> Report:
+    report = await check("turn:127.0.0.1:9", changes={"families": frozenset({"ipv6"})})
+    assert report.rows == ()
+    return report
