@@ -22,7 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ice_client import AgentOptions, InterfaceFilter
-from webrtc import Configuration, WebRtcError
+from webrtc import Configuration, SignallingError, WebRtcError
 from webrtc.demo.call import Call
 from webrtc.demo.turn_service import TurnService
 
@@ -76,6 +76,8 @@ class WebSocketLine:
                 message = await self._websocket.receive_json()
             except WebSocketDisconnect:
                 raise StopAsyncIteration from None
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise SignallingError("the page sent something other than JSON") from error
             if isinstance(message, dict):
                 return message
 

@@ -9,7 +9,7 @@ from webrtc.sdp.events import SignalingState
 from webrtc.sdp.negotiation_needed import is_negotiation_needed
 from webrtc.sdp.parameters import DataParameters, Transport
 from webrtc.sdp.settings import JsepSettings
-from webrtc.sdp.state import RandomBytes, State
+from webrtc.sdp.state import RandomBytes, State, TransportMap
 from webrtc.sdp.transceiver import Transceiver
 from webrtc.sdp.trickle import LocalCandidates
 
@@ -31,6 +31,7 @@ class SessionView:
         self._replaced_ufrags: frozenset[str] = frozenset()
         self._candidates = LocalCandidates()
         self._derived = Derived()
+        self._settled = TransportMap()
 
     @property
     def state(self) -> SignalingState:
