@@ -19,12 +19,12 @@ DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-p
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-# Tests that compute above all. They keep one core busy while the others, beside them, mostly wait.
-PURE := tests/stun tests/turnd/core tests/turnd/store tests/ice_client/core \
-        $(addprefix tests/webrtc/,sdp sctp rtp media dtls robust)
-PURE_LOG := .pytest-pure.log
+# Tests that compute above all, and half of those that mostly wait: the other half runs beside them.
+COMPUTING := tests/stun tests/turnd/core tests/turnd/store tests/ice_client/core \
+             $(addprefix tests/webrtc/,sdp sctp rtp media dtls robust)
+WAITING   := $(addprefix tests/ice_client/,browsers check foreign shell turn) tests/natlab
 
-LONG := tests/webrtc/browser_more tests/webrtc/foreign_more tests/webrtc/network
+LONG := tests/webrtc/foreign_more tests/webrtc/network
 
 .PHONY: run test test-long check format bench fuzz asan clean debian-run debian-test debian-bench
 
@@ -32,11 +32,9 @@ run: $(DEPS)
 	@$(BIN)/turnd run --demo
 
 test: debian-test $(DEPS) $(BROWSER_DEPS) $(WRTC)
-	@$(BIN)/pytest $(PURE) >$(PURE_LOG) 2>&1 & pure=$$!; \
-	$(BIN)/pytest $(LONG:%=--ignore=%) $(PURE:%=--ignore=%); code=$$?; \
-	wait $$pure || code=1; cat $(PURE_LOG); exit $$code
+	@.ci/pytest-beside "$(LONG)" "$(COMPUTING)" "$(WAITING)"
 
-# Calls that take a quiet machine and minutes: with Firefox in depth, and over bad lines.
+# Calls that take a quiet machine and minutes: long files, and over bad lines.
 test-long: debian-test $(DEPS) $(BROWSER_DEPS) $(WRTC)
 	$(BIN)/pytest $(LONG)
 
@@ -62,7 +60,7 @@ bench: debian-bench $(DEPS)
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) $(PURE_LOG) tests/browsers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/browsers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 NATIVE := $(filter-out %/_engine.c,$(wildcard turnd/datapath/native/*.[ch] turnd/datapath/native/*.pyx turnd/datapath/native/*.pxd))
 

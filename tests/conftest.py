@@ -16,7 +16,6 @@ FOREIGN = tuple(
         "ice_client/browsers",
         "ice_client/foreign",
         "webrtc/browser",
-        "webrtc/browser_more",
         "webrtc/foreign",
     )
 )

@@ -1,4 +1,4 @@
-// The browser's end of a call, driven line by line from Python (browser.py).
+// The browser's end of a call, asked by Python for one thing after the other (pages.py).
 // `page` keeps what happened; everything asked for is a method of it.
 
 "use strict";
@@ -10,7 +10,6 @@ const page = {
   candidates: [],
   states: [],
   waiters: [],
-  finished: [],
   tracks: {},
   video: null,
 
@@ -49,10 +48,20 @@ const page = {
     connection.ontrack = (event) => this.play(event);
   },
 
-  // Send the pattern and a tone from now on.
+  // Send the pattern and a tone from now on. Firefox sends its fake microphone's: without a sound
+  // device, no AudioContext of its runs.
   show(first, frequency) {
-    const stream = patternStream(first, frequency);
-    for (const track of stream.getTracks()) this.connection.addTrack(track, stream);
+    const isFirefox = navigator.userAgent.includes("Firefox");
+    const sound = isFirefox ? this.camera.getAudioTracks()[0] : toneTrack(frequency);
+    const stream = this.showPictures(first);
+    stream.addTrack(sound);
+    this.connection.addTrack(sound, stream);
+  },
+
+  showPictures(first) {
+    const stream = patternStream(first);
+    this.connection.addTrack(stream.getVideoTracks()[0], stream);
+    return stream;
   },
 
   play(event) {
@@ -72,14 +81,23 @@ const page = {
     this.happened();
   },
 
-  async pictures(count) {
+  // The next different pictures that count from `first`.
+  async pictures(count, first = 0) {
     await this.until(() => this.video?.srcObject.active);
-    return watchPattern(this.video, count);
+    return watchPattern(this.video, count, first);
   },
 
-  async tone() {
+  // Samples of the peer's audio, 48,000 in a second, for as long as told.
+  async record(seconds) {
     await this.until(() => this.tracks.audio);
-    return listenTone(this.tracks.audio);
+    const recorder = new MediaRecorder(this.tracks.audio);
+    const recorded = new Promise((resolve) => { recorder.ondataavailable = resolve; });
+    recorder.start();
+    setTimeout(() => recorder.stop(), 1000 * seconds);
+    const { data } = await recorded;
+    const reader = new OfflineAudioContext(1, 1, 48000);
+    const sound = await reader.decodeAudioData(await data.arrayBuffer());
+    return [...sound.getChannelData(0)];
   },
 
   // The reports of getStats() of one type.
@@ -145,35 +163,40 @@ const page = {
     return { ordered, maxRetransmits, maxPacketLifeTime, protocol, id };
   },
 
-  // Send `count` blocks of `size` bytes, each full of its number, with back-pressure.
-  async sendMany(label, count, size) {
-    await this.until(() => this.channels[label]?.readyState === "open");
-    const channel = this.channels[label];
-    channel.bufferedAmountLowThreshold = 4 * size;
-    for (let number = 0; number < count; number++) {
-      if (channel.bufferedAmount > 16 * size) {
-        await new Promise((resolve) => { channel.onbufferedamountlow = resolve; });
-      }
-      channel.send(new Uint8Array(size).fill(number % 256));
-    }
-  },
-
-  // Have a channel's messages summed up instead of kept: bytes, and whether they are in order.
-  count(label) {
-    const sums = (this.sums = { messages: 0, bytes: 0, inOrder: true });
+  // Have a channel's messages kept as blocks of one file.
+  async collect(label) {
+    await this.until(() => this.channels[label]);
+    this.blocks = [];
+    this.size = 0;
     this.channels[label].onmessage = ({ data }) => {
-      const block = new Uint8Array(data);
-      const wanted = sums.messages % 256;
-      sums.inOrder &&= block[0] === wanted && block[block.length - 1] === wanted;
-      sums.messages += 1;
-      sums.bytes += block.length;
+      this.blocks.push(data);
+      this.size += data.byteLength;
       this.happened();
     };
   },
 
-  async counted(bytes) {
-    await this.until(() => this.sums.bytes >= bytes);
-    return this.sums;
+  // The file's SHA-256, once so many bytes are there.
+  async collected(size) {
+    await this.until(() => this.size >= size);
+    return sha256(await new Blob(this.blocks.splice(0)).arrayBuffer());
+  },
+
+  // Send so many random bytes in blocks, with back-pressure; return their SHA-256.
+  async sendRandom(label, size, blockSize) {
+    await this.until(() => this.channels[label]?.readyState === "open");
+    const file = new Uint8Array(size);
+    for (let start = 0; start < size; start += 65536) {
+      crypto.getRandomValues(file.subarray(start, start + 65536));
+    }
+    const channel = this.channels[label];
+    channel.bufferedAmountLowThreshold = 4 * blockSize;
+    for (let start = 0; start < size; start += blockSize) {
+      if (channel.bufferedAmount > 16 * blockSize) {
+        await new Promise((resolve) => { channel.onbufferedamountlow = resolve; });
+      }
+      channel.send(file.subarray(start, start + blockSize));
+    }
+    return sha256(file);
   },
 
   // Do all of perfect negotiation, this end polite; `outbox` is what is to be sent.
@@ -218,6 +241,20 @@ const page = {
     }
   },
 
+  // Stop the sections of a kind for good.
+  stop(kind) {
+    for (const transceiver of this.connection.getTransceivers()) {
+      if (transceiver.receiver.track.kind === kind) transceiver.stop();
+    }
+  },
+
+  // What was agreed on last for each section of a kind.
+  directions(kind) {
+    const all = this.connection.getTransceivers();
+    const found = all.filter(({ receiver }) => receiver.track.kind === kind);
+    return found.map(({ currentDirection }) => currentDirection);
+  },
+
   restart() {
     this.connection.restartIce();
   },
@@ -226,3 +263,8 @@ const page = {
     await this.until(() => this.channels[label]?.readyState === "closed");
   },
 };
+
+async function sha256(bytes) {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -66,25 +66,28 @@ function readPattern(context) {
   return { counter, error };
 }
 
-// A stream with the pattern at 20 pictures per second, counting from `first`, and a tone.
-function patternStream(first, frequency) {
+// A stream with the pattern at 20 pictures per second, counting from `first`.
+function patternStream(first) {
   const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
   const context = canvas.getContext("2d");
   let counter = first;
   drawPattern(context, counter);
   setInterval(() => drawPattern(context, ++counter), 50);
-  const stream = canvas.captureStream(20);
+  return canvas.captureStream(20);
+}
+
+function toneTrack(frequency) {
   const audio = new AudioContext({ sampleRate: 48000 });
   const oscillator = new OscillatorNode(audio, { frequency });
   const target = audio.createMediaStreamDestination();
   oscillator.connect(target);
   oscillator.start();
-  for (const track of target.stream.getAudioTracks()) stream.addTrack(track);
-  return stream;
+  return target.stream.getAudioTracks()[0];
 }
 
-// Resolve with the patterns of the next `count` different pictures of a video element.
-function watchPattern(video, count) {
+// Resolve with the patterns of the next `count` different pictures of a video element, of those
+// whose counters are not below `first`.
+function watchPattern(video, count, first) {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const found = [];
@@ -95,32 +98,11 @@ function watchPattern(video, count) {
         canvas.height = video.videoHeight;
         context.drawImage(video, 0, 0);
         const reading = readPattern(context);
-        if (reading && reading.counter !== found.at(-1)?.counter) found.push(reading);
+        const isNew = reading && reading.counter !== found.at(-1)?.counter;
+        if (isNew && reading.counter >= first) found.push(reading);
       }
       if (found.length >= count) resolve(found);
       else setTimeout(look, 20);
-    };
-    look();
-  });
-}
-
-// Resolve with the strongest frequency of a stream, once it is no longer silent.
-function listenTone(stream) {
-  const audio = new AudioContext({ sampleRate: 48000 });
-  const analyser = new AnalyserNode(audio, { fftSize: 8192, smoothingTimeConstant: 0 });
-  audio.createMediaStreamSource(stream).connect(analyser);
-  const levels = new Float32Array(analyser.frequencyBinCount);
-  let loudSince = null;
-  return new Promise((resolve) => {
-    const look = () => {
-      analyser.getFloatFrequencyData(levels);
-      const best = levels.indexOf(Math.max(...levels));
-      if (levels[best] < -40) loudSince = null;
-      else loudSince ??= performance.now();
-      if (loudSince !== null && performance.now() - loudSince > 400) {
-        audio.close();
-        resolve((best * 48000) / 8192);
-      } else setTimeout(look, 50);
     };
     look();
   });

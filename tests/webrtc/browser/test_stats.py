@@ -6,10 +6,14 @@ from typing import Any
 
 import trio
 
-from tests.webrtc.browser.browser import TIMEOUT, configuration, offer, open_browser
-from tests.webrtc.peer.media import listen, pictures, tone, watch
+from tests.browsers.browser import Browser
+from tests.interop.veth import Link
+from tests.webrtc.browser.far_end import TIMEOUT, offer
+from tests.webrtc.browser.pages import chromium, open_pair
+from tests.webrtc.browser.test_media import THEIR_FIRST, play
+from tests.webrtc.peer.media import listen, watch
 from tests.webrtc.peer.test_stats import until
-from webrtc import MediaKind, PeerConnection
+from webrtc import MediaKind
 
 Report = dict[str, Any]
 ECN = {"packetsReceivedWithCe", "packetsReceivedWithEct1", "packetsSentWithEct1"}
@@ -52,30 +56,27 @@ def one_of(reports: list[Report], **values: Any) -> Report:
     return next(each for each in reports if values.items() <= each.items())
 
 
-async def test_a_call_is_counted_by_the_names_and_to_the_facts_of_chromium(veth_host: str) -> None:
-    async with (
-        open_browser(veth_host) as browser,
-        PeerConnection(configuration(veth_host)) as peer,
-        trio.open_nursery() as nursery,
-    ):
-        peer.add_track("video", pictures(1000), ["stream"])
-        peer.add_track("audio", tone(440.0), ["stream"])
-        await browser.call("show", 7000, 660)
+@chromium
+async def test_a_call_is_counted_by_the_names_and_to_the_facts_of_chromium(
+    browser: Browser, link: Link
+) -> None:
+    async with open_pair(browser, link.near) as (page, peer, nursery):
+        play(peer)
+        await page.show(THEIR_FIRST)
         channel = peer.create_data_channel("counted")
-        await offer(peer, browser, nursery)
+        await offer(peer, page, nursery)
         with trio.fail_after(TIMEOUT):
             tracks = {track.kind: track for track in [await anext(peer.tracks()) for _ in range(2)]}
             await watch(tracks[MediaKind.VIDEO].receiver, 10)
             await listen(tracks[MediaKind.AUDIO].receiver)
             await channel.send("one")
-            await browser.call("messages", "counted", 1)
-            await browser.call("pictures", 5)
+            await page.call("messages", "counted", 1)
+            await page.call("pictures", 5)
             for kind in ("remote-inbound-rtp", "remote-outbound-rtp"):
                 for of in ("audio", "video"):
                     await until(peer, kind, of)
-            theirs = {kind: await browser.call("stats", kind) for kind in ABSENT}
+            theirs = {kind: await page.call("stats", kind) for kind in ABSENT}
         every = list(peer.get_stats().values())
-        nursery.cancel_scope.cancel()
     ours = {kind: [each for each in every if each["type"] == kind] for kind in ABSENT}
     for kind, absent in ABSENT.items():
         known = {name for each in ours[kind] for name in each}

@@ -49,7 +49,6 @@ class Foreign:
         frequency: of the tone that it sounds, in Hz.
         has_codecs: whether it decodes; who doesn't sends our media back as they come.
         offers_changes: whether its offers in mid-call can be kept to; else we offer for it.
-        sees_again: whether it gives out pictures that come after a break; else it counts them.
         cannot: what it can't do, and why.
 
     """
@@ -62,7 +61,6 @@ class Foreign:
     frequency: float = FREQUENCY
     has_codecs: bool = True
     offers_changes: bool = True
-    sees_again: bool = True
     cannot: dict[Feature, str] = attrs.field(factory=dict)
 
 
@@ -107,8 +105,6 @@ TABLE = {
         longest_read=256 * KIB,
         file_out=50_000_000,
         file_in=50_000_000,
-        # Its engine decodes them, by its statistics; its track processor gives none of them.
-        sees_again=False,
         cannot={
             Feature.TLS_RELAYS: "it trusts the authorities built into libwebrtc alone, and no "
             "option of it adds a test's",

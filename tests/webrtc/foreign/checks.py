@@ -223,7 +223,7 @@ async def check_changes(peer: PeerConnection, foreign: ForeignPeer, about: Forei
     """Have tracks come, first ours, and go; one of ours comes back."""
 
     async def see(first: int) -> None:
-        if about.has_codecs and (first == OUR_FIRST or about.sees_again):
+        if about.has_codecs:
             await check_their_sight(foreign, first)
         else:
             await foreign.call("packets", "video", WATCHED)

@@ -6,6 +6,7 @@ import contextlib
 import enum
 import functools
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import trio
 
 from tests.interop.go_programs import build_go
 from tests.interop.tools import REPOSITORY
-from tests.webrtc.browser.browser import Browser
+from tests.webrtc.browser.far_end import FarEnd
 from webrtc import IceCandidate, PeerConnection
 
 _MODULE = "tests.webrtc.foreign"
@@ -72,13 +73,20 @@ class Commands:
         return build_go(_PION_SOURCE, "pion_webrtc_peer", self._folder, package)
 
 
-class ForeignProcess(Browser):
-    """A process that has any number of peers."""
+class PeerError(AssertionError):
+    """A peer threw, or its program ended."""
+
+
+class ForeignProcess:
+    """A process that has any number of peers; any number of calls at a time."""
 
     def __init__(self, process: trio.Process, timeout: float) -> None:
-        super().__init__(process)
+        self._process = process
         self._timeout = timeout
         self._numbers = itertools.count()
+        self._turn = trio.Lock()
+        self._ids = itertools.count()
+        self._waiting: dict[int, trio.MemorySendChannel[dict[str, Any]]] = {}
 
     async def open_peer(self, host: str, rtc: Mapping[str, Any] | None = None) -> ForeignPeer:
         """Have it make a peer.
@@ -94,11 +102,36 @@ class ForeignProcess(Browser):
 
     async def call_peer(self, peer: int, name: str, *arguments: Any) -> Any:
         """Call a method of a peer and return its value."""
-        request = {"peer": peer, "call": name, "arguments": arguments}
-        return await self._ask(request, self._timeout)
+        number = next(self._ids)
+        request = {"id": number, "peer": peer, "call": name, "arguments": arguments}
+        stdin = self._process.stdin
+        assert stdin is not None
+        send, receive = trio.open_memory_channel[dict[str, Any]](1)
+        self._waiting[number] = send
+        with trio.fail_after(self._timeout):
+            # Shielded: half a line would make nonsense of the next one.
+            async with self._turn:
+                with trio.CancelScope(shield=True):
+                    await stdin.send_all((json.dumps(request) + "\n").encode())
+            result = await receive.receive()
+        if "error" in result:
+            raise PeerError(f"{name}: {result['error']}")
+        return result["value"]
+
+    async def read(self) -> None:
+        """Give results to who waits for them, until cancelled."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        rest = b""
+        async for chunk in stdout:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                result = json.loads(line)
+                self._waiting.pop(result["id"]).send_nowait(result)
+        raise PeerError("the program has ended")
 
 
-class ForeignPeer(Browser):
+class ForeignPeer(FarEnd):
     """A peer in a process of others.
 
     Attributes:

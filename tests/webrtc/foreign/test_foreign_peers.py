@@ -13,7 +13,7 @@ from tests.ice_client.browsers.test_browsers import SCHEMES
 from tests.ice_client.turn.servers import Running
 from tests.interop.server_under_test import PASSWORD, USER
 from tests.interop.veth import Link
-from tests.webrtc.browser.browser import configuration
+from tests.webrtc.browser.far_end import configuration
 from tests.webrtc.foreign.cases import CASES, RELAYS, TABLE, Feature, Foreign
 from tests.webrtc.foreign.checks import (
     check_additions,

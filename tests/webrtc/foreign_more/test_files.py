@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.interop.veth import Link
-from tests.webrtc.browser.browser import configuration
+from tests.webrtc.browser.far_end import configuration
 from tests.webrtc.foreign.checks import check_file_in, check_file_out, connect
 from tests.webrtc.foreign.process import Commands, ForeignPeer, Program, open_process
 from webrtc import DataChannel, PeerConnection

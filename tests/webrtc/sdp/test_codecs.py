@@ -247,6 +247,14 @@ def test_more_formats_than_payload_types_are_an_error() -> None:
         types.assign([video(96, "VP8")])
 
 
+FIREFOXES = {*range(97, 102), *range(103, 107), 109, *range(119, 128)}
+"""What Firefox 153 numbers in sections that it offers itself, whatever other sections say."""
+
+
+def test_no_payload_type_of_ours_is_another_format_in_firefoxes_own_sections() -> None:
+    assert not {codec.payload_type for codec in DEFAULT_CODECS} & FIREFOXES
+
+
 def test_header_extensions_keep_their_identifiers() -> None:
     ids = ExtensionIds()
     ids.note([ExtMap(1, "urn:b"), ExtMap(3, "urn:c")])

@@ -18,7 +18,9 @@ from webrtc.sdp import (
     TransportChanged,
     TransportRemoved,
 )
+from webrtc.sdp.attributes import Ssrc
 from webrtc.sdp.codec import read_codecs
+from webrtc.sdp.parameters import Sources
 
 A, V = MediaKind.AUDIO, MediaKind.VIDEO
 S, T = SignalingState, DescriptionType
@@ -154,6 +156,21 @@ def test_tracks_come_and_go_with_the_direction() -> None:
     assert RemoteTrackAdded(theirs, ("t", "u")) in events
 
 
+def test_a_source_is_told_of_while_it_is_not_sent() -> None:
+    # Else libwebrtc decodes and shows nothing when it comes back (see sections.py).
+    one, other = session(1), session(2)
+    transceiver = one.add_transceiver(V, track_id="v")
+    transceiver.sources = (Sources(ssrc=1, rtx_ssrc=2),)
+    exchange(one, other)
+    for direction in (Direction.RECVONLY, Direction.INACTIVE, Direction.SENDRECV):
+        transceiver.direction = direction
+        exchange(one, other)
+        description = one.local_description
+        assert description is not None
+        told_of = {entry.ssrc for entry in description.media[0].every(Ssrc)}
+        assert told_of == {1, 2}
+
+
 def test_nothing_changes_when_nothing_is_renegotiated() -> None:
     one, other = session(1), session(2)
     one.add_transceiver(A, track_id="a")
@@ -169,7 +186,7 @@ def test_payload_types_stay_whoever_offers() -> None:
     one.set_local_description()
     # The peer has its own idea of numbers: two of ours are swapped.
     text = str(one.local_description)
-    for old, new in (("96", "x"), ("98", "96"), ("x", "98")):
+    for old, new in (("96", "x"), ("112", "96"), ("x", "112")):
         for before, after in (("rtpmap:", " "), ("fmtp:", " "), ("rtcp-fb:", " "), ("apt=", "\r")):
             text = text.replace(f"{before}{old}{after}", f"{before}{new}{after}")
     from webrtc.sdp import parse_description
@@ -180,8 +197,8 @@ def test_payload_types_stay_whoever_offers() -> None:
     named = [read_codecs(section) for section in other.create_offer().media]
     for codecs in named:
         numbers = {codec.payload_type: codec.name for codec in codecs}
-        assert (numbers[98], numbers[96]) == ("VP8", "VP9")
-        assert next(c for c in codecs if c.payload_type == 97).parameters == (("apt", "98"),)
+        assert (numbers[112], numbers[96]) == ("VP8", "VP9")
+        assert next(c for c in codecs if c.payload_type == 110).parameters == (("apt", "112"),)
 
 
 def needs(one: JsepSession) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from tests.interop.veth import veth_address
-from tests.webrtc.browser.browser import TIMEOUT, Browser, configuration, offer, open_browser
+from tests.browsers.browser import Browser
+from tests.interop.veth import Link
+from tests.webrtc.browser.far_end import TIMEOUT, offer
+from tests.webrtc.browser.pages import chromium, open_pair
 from tests.webrtc.peer.media import pictures
 from tests.webrtc.robust.running_call import transport_of
 from webrtc import PeerConnection
@@ -46,25 +48,15 @@ class BadLine:
             self._send(datagram)
 
 
+@chromium
 async def test_what_is_lost_and_not_sent_again_comes_back_by_fec(
-    monkeypatch: pytest.MonkeyPatch,
+    browser: Browser, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The way to a browser on the same machine is too short for FEC, otherwise.
     monkeypatch.setattr(fec_control, "SHORT_ROUND_TRIP", 0.0)
-    with veth_address() as host:
-        async with (
-            open_browser(host) as browser,
-            PeerConnection(configuration(host)) as peer,
-        ):
-            await lose_and_watch(browser, peer, monkeypatch)
-
-
-async def lose_and_watch(
-    browser: Browser, peer: PeerConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with trio.open_nursery() as nursery:
+    async with open_pair(browser, link.near) as (page, peer, nursery):
         sender = peer.add_transceiver("video", pictures(1000), direction="sendonly").sender
-        await offer(peer, browser, nursery)
+        await offer(peer, page, nursery)
         line = BadLine(peer, monkeypatch)
         (encoding,) = sender.encodings
         with trio.fail_after(TIMEOUT):
@@ -72,13 +64,12 @@ async def lose_and_watch(
                 await trio.sleep(0.05)
             line.sends_again = False
             lost, sent = line.lost, encoding.frames_sent
-            (before,) = await browser.call("stats", "inbound-rtp")
+            (before,) = await page.call("stats", "inbound-rtp")
             while line.lost < lost + LOSSES:
                 await trio.sleep(0.05)
-            (after,) = await browser.call("stats", "inbound-rtp")
+            (after,) = await page.call("stats", "inbound-rtp")
             # Without FEC the first loss would stop the picture, for seconds each time.
             decoded = after["framesDecoded"] - before["framesDecoded"]
             assert decoded >= 0.6 * (encoding.frames_sent - sent)
-            seen = await browser.call("pictures", 10)
+            seen = await page.call("pictures", 10)
         assert max(reading["error"] for reading in seen) < 30
-        nursery.cancel_scope.cancel()
