@@ -48,6 +48,7 @@ class DataChannel:
         self._flush = flush
         self._sent = sent
         self._states: Broadcast[ChannelState] = Broadcast()
+        self._told = core.state
         self._changed = trio.Event()
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
@@ -243,7 +244,9 @@ class DataChannel:
     def changed(self, error: str = "") -> None:
         """Look at the core's state anew: it changed; `error` says what went wrong."""
         self._error = self._error or error
-        self._states.publish(self.state)
+        if self.state is not self._told:
+            self._told = self.state
+            self._states.publish(self.state)
         if self.state is ChannelState.CLOSED:
             self._states.close()
         self._changed.set()

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.webrtc.peer.peers import ON_LOOPBACK, TIMEOUT, connect, trickle, two_peers
-from webrtc import ChannelClosedError, ConnectionState, Description, PeerConnection
+from webrtc import ChannelClosedError, ChannelState, ConnectionState, Description, PeerConnection
 from webrtc.dtls import DtlsSettings
 from webrtc.sctp import Settings
 from webrtc.sctp.chunks import ChunkType, PlainChunk
@@ -95,6 +95,29 @@ async def test_a_packet_of_sctp_that_dtls_cannot_carry_costs_that_packet_alone()
             control.put(PlainChunk(ChunkType.HEARTBEAT_ACK, bytes(3000)).encode())
             await far.send("after")
             assert await near.receive() == "after"
+        nursery.cancel_scope.cancel()
+
+
+async def test_each_state_of_a_channel_is_told_once() -> None:
+    async with two_peers() as (one, two), trio.open_nursery() as nursery:
+        never = one.create_data_channel()
+        told = never.states()
+        never.close()
+        never.close()
+        assert [state async for state in told] == [ChannelState.CLOSED]
+        near = one.create_data_channel()
+        told = near.states()
+        await connect(one, two, nursery)
+        with trio.fail_after(TIMEOUT):
+            far = await anext(two.data_channels())
+            far_told = far.states()
+            await near.aclose()
+            await near.aclose()
+            await far.closed()
+            far.close()
+        ending = [ChannelState.CLOSING, ChannelState.CLOSED]
+        assert [state async for state in told] == [ChannelState.OPEN, *ending]
+        assert [state async for state in far_told] == ending
         nursery.cancel_scope.cancel()
 
 
