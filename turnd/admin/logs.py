@@ -11,8 +11,10 @@ from typing import Any, TextIO
 import structlog
 
 from stun import ErrorCode, Method
+from turnd.admin.line_budget import LineBudget
 from turnd.core import outputs as o
 from turnd.core.five_tuple import FiveTuple
+from turnd.transports.address_limit import source_key
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SECRET_WORDS = ("password", "secret", "credential", "key", "token", "nonce", "ticket")
@@ -135,6 +137,7 @@ class EventLogger:
     """Turns the core's events into log lines; see `turnd.core.outputs`."""
 
     def __init__(self) -> None:
+        self._failures = LineBudget()
         self.reconfigure()
 
     def reconfigure(self) -> None:
@@ -153,12 +156,8 @@ class EventLogger:
         elif isinstance(output, o.RequestDropped):
             self._log.debug("request-dropped", reason=output.reason, **_client(output.five_tuple))
         elif isinstance(output, o.PeerDenied):
-            self._log.info(
-                "peer-denied",
-                peer=str(output.peer),
-                rule=output.rule,
-                **_client(output.five_tuple),
-            )
+            fields = {"peer": str(output.peer), "rule": output.rule}
+            self._failed("peer-denied", output.five_tuple, 0, fields)
         elif isinstance(output, o.PeerConnection):
             self._log.info(
                 "peer-connection",
@@ -176,14 +175,24 @@ class EventLogger:
             "code": int(output.error_code),
             "realm": output.realm,
             "user": output.username,
-            **_client(output.five_tuple),
         }
         if not output.error_code:
-            self._log.debug("request-answered", **fields)
+            self._log.debug("request-answered", **fields, **_client(output.five_tuple))
         elif _is_routine(output):
-            self._log.debug("challenged", **fields)
+            self._log.debug("challenged", **fields, **_client(output.five_tuple))
         else:
-            self._log.info("request-rejected", reason=output.reason, **fields)
+            fields["reason"] = output.reason
+            self._failed("request-rejected", output.five_tuple, output.error_code, fields)
+
+    def _failed(
+        self, event: str, five_tuple: FiveTuple, code: int, fields: Mapping[str, object]
+    ) -> None:
+        """Log what a client can cause again and again, as far as its budget goes."""
+        key = (event, code, five_tuple.transport, source_key(five_tuple.client))
+        unsaid = self._failures.take(key)
+        if unsaid is not None:
+            more = {"unsaid": unsaid} if unsaid else {}
+            self._log.info(event, **fields, **_client(five_tuple), **more)
 
     def _session(self, output: o.Output) -> None:
         if isinstance(output, o.AllocationOpened):

@@ -18,6 +18,7 @@ AT_START_ONLY = frozenset(
         "listen.tcp",
         "listen.tls",
         "listen.dtls",
+        "listen.detect_tls",
         "listen.backlog",
         "listen.receive_buffer",
         "nat_discovery.alternate_address",

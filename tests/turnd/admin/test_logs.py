@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from stun import Address, ErrorCode, Method
+from turnd.admin.line_budget import LINES
 from turnd.admin.logs import EventLogger, LogFile, configure_logging
 from turnd.core import outputs as o
 from turnd.core.five_tuple import FiveTuple, Transport
@@ -156,6 +157,12 @@ def test_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch
     file = LogFile(None)
     assert file.write("lost") == 0
     file.flush()
+
+
+def test_a_client_that_fails_again_and_again_does_not_fill_the_log(tmp_path: Path) -> None:
+    wrong = [answered(401, "wrong password")] * 1000
+    lines = logged(tmp_path, "info", *wrong, answered(486, "too many"))
+    assert [line["code"] for line in lines] == [401] * LINES + [486]
 
 
 def test_people_get_codes_as_numbers(tmp_path: Path) -> None:
