@@ -72,6 +72,7 @@ static shard_t *shard_new(engine_t *engine, int index, uint64_t id_seed) {
     if (!shard) return NULL;
     shard->engine = engine;
     shard->index = (uint8_t)index;
+    shard->batch = SHORT_BATCH;
     shard->transaction_seed = id_seed * (2 * (uint64_t)index + 1);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -266,6 +267,27 @@ int engine_own_shard(const engine_t *engine, const addr_t *address, bool *own_ip
 
 /* The shard's thread. */
 
+/* The relay that an event is of; NULL: of none, or of one that is gone. */
+static relay_t *relay_of(const shard_t *shard, uint64_t tag) {
+    uint32_t slot = (uint32_t)tag;
+    uint32_t generation = (uint32_t)(tag >> 32);
+    /* Its slot may have been given on since the event was fetched. */
+    if (slot >= shard->relay_capacity || !shard->relays[slot] ||
+        (shard->generations[slot] & 0x7fffffffu) != generation)
+        return NULL;
+    return shard->relays[slot];
+}
+
+static void look_ahead(const shard_t *shard, const struct epoll_event *events, int count) {
+    relay_t *relays[EVENTS];
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        relay_t *relay = events[i].data.u64 & LISTENER_TAG ? NULL : relay_of(shard, events[i].data.u64);
+        if (relay) relays[found++] = relay;
+    }
+    ahead_relays(shard, relays, found);
+}
+
 static void handle(shard_t *shard, const struct epoll_event *event) {
     uint64_t tag = event->data.u64;
     if (tag == WAKE_TAG) {
@@ -282,13 +304,8 @@ static void handle(shard_t *shard, const struct epoll_event *event) {
         batch_receive_listener(shard, shard->listeners[tag & 0xff]);
         return;
     }
-    uint32_t slot = (uint32_t)tag;
-    uint32_t generation = (uint32_t)(tag >> 32);
-    /* The relay may have gone, and its slot been given on, since the event was fetched. */
-    if (slot >= shard->relay_capacity || !shard->relays[slot] ||
-        (shard->generations[slot] & 0x7fffffffu) != generation)
-        return;
-    batch_receive_relay(shard, shard->relays[slot]);
+    relay_t *relay = relay_of(shard, tag);
+    if (relay) batch_receive_relay(shard, relay);
 }
 
 void engine_wake_control(engine_t *engine) {
@@ -305,8 +322,10 @@ static void *shard_run(void *argument) {
         if (count <= 0) continue;
         shard_lock(shard);
         shard->now = engine_now(shard->engine);
+        look_ahead(shard, events, count);
         for (int i = 0; i < count; i++) handle(shard, &events[i]);
         batch_flush(shard);
+        batch_adapt(shard);
         bool raised = shard->raised;
         shard->raised = false;
         shard_unlock(shard);

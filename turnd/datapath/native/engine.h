@@ -28,6 +28,7 @@
 #define MAX_LISTENERS 64
 #define BATCH 64               /* datagrams of one receive, and of one send, at the most */
 #define RELAY_BATCH 16         /* of one relay socket in one turn: no flow starves another */
+#define SHORT_BATCH 8          /* where few come: the first does not wait for those behind it */
 #define MAX_SEGMENTS 64        /* the kernel's UDP_MAX_SEGMENTS of old */
 #define SLOT_SIZE (65536 + 64) /* off the power of two, so that slots don't share cache sets */
 #define CONTROL_SIZE 192
@@ -278,6 +279,8 @@ struct shard {
     int64_t now;
     uint8_t *slots;
     uint32_t slots_used;
+    uint32_t batch;    /* datagrams received before they are sent: SHORT_BATCH or BATCH */
+    uint32_t received; /* since the thread woke up */
     message_t *messages;
     uint8_t *long_headers; /* one a message, for those that are all header */
     int message_count;
@@ -375,9 +378,14 @@ bool challenge_answer(shard_t *shard, listener_t *listener, const five_tuple_t *
 /* send.c and receive.c: what is sent, and what is received. */
 message_t *batch_add(shard_t *shard, out_queue_t *queue);
 void batch_flush(shard_t *shard); /* send everything; the received bytes are not needed any more */
+void batch_adapt(shard_t *shard); /* after each turn */
 void batch_receive_listener(shard_t *shard, listener_t *listener);
 void batch_receive_relay(shard_t *shard, relay_t *relay);
 void batch_socket_options(int fd);
+
+/* ahead.c: what a batch will need, brought into the cache; at most BATCH clients. */
+void ahead_clients(const shard_t *shard, const five_tuple_t *from, int count);
+void ahead_relays(const shard_t *shard, relay_t *const *relays, int count);
 
 /* ring.c */
 bool ring_init(ring_t *ring, uint32_t capacity);

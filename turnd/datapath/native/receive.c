@@ -70,6 +70,10 @@ static void read_controls(shard_t *shard, struct msghdr *header, uint32_t *overf
     }
 }
 
+static uint32_t segment_of(const ancillary_t *ancillary, uint32_t size) {
+    return ancillary->segment && ancillary->segment < size ? ancillary->segment : size;
+}
+
 /* Receive up to `most` datagrams into free slots; -1 with errno. */
 static int receive(shard_t *shard, int fd, int most) {
     for (int i = 0; i < most; i++) {
@@ -83,30 +87,44 @@ static int receive(shard_t *shard, int fd, int most) {
                                                        .msg_controllen = CONTROL_SIZE};
     }
     int count = recvmmsg(fd, receiving.headers, (unsigned)most, MSG_DONTWAIT, NULL);
-    if (count > 0) shard->slots_used += (uint32_t)count;
+    if (count > 0) {
+        shard->slots_used += (uint32_t)count;
+        shard->received += (uint32_t)count;
+    }
     return count;
+}
+
+/* Long batches cost less for each packet, and make the first wait: only a flood gets them. */
+void batch_adapt(shard_t *shard) {
+    shard->batch = shard->received < SHORT_BATCH ? SHORT_BATCH : BATCH;
+    shard->received = 0;
 }
 
 void batch_receive_listener(shard_t *shard, listener_t *listener) {
     batch_flush(shard); /* all slots are free now */
-    int count = receive(shard, listener->queue.fd, BATCH);
+    int count = receive(shard, listener->queue.fd, (int)shard->batch);
+    ancillary_t ancillaries[BATCH];
+    five_tuple_t senders[BATCH];
     for (int i = 0; i < count; i++) {
-        struct msghdr *header = &receiving.headers[i].msg_hdr;
-        ancillary_t ancillary = {.to = listener->address};
-        read_controls(shard, header, &listener->overflow, &ancillary);
-        five_tuple_t from = {.server = ancillary.to, .transport = TRANSPORT_UDP};
-        addr_from_sockaddr(&from.client, &receiving.names[i]);
-        shard_t *home = engine_shard_of(shard->engine, &from.client);
+        ancillaries[i] = (ancillary_t){.to = listener->address};
+        read_controls(shard, &receiving.headers[i].msg_hdr, &listener->overflow, &ancillaries[i]);
+        senders[i] = (five_tuple_t){.server = ancillaries[i].to, .transport = TRANSPORT_UDP};
+        addr_from_sockaddr(&senders[i].client, &receiving.names[i]);
+    }
+    ahead_clients(shard, senders, count);
+    for (int i = 0; i < count; i++) {
+        const five_tuple_t *from = &senders[i];
+        shard_t *home = engine_shard_of(shard->engine, &from->client);
         uint8_t *data = receiving.parts[i].iov_base;
         uint32_t size = receiving.headers[i].msg_len;
-        uint32_t segment = ancillary.segment && ancillary.segment < size ? ancillary.segment : size;
+        uint32_t segment = segment_of(&ancillaries[i], size);
         uint32_t offset = 0;
         do {
             uint32_t length = size - offset < segment ? size - offset : segment;
             if (home == shard)
-                road_from_client(shard, listener, &from, data + offset, length, ancillary.tos);
+                road_from_client(shard, listener, from, data + offset, length, ancillaries[i].tos);
             else
-                road_pass_on(shard, home, &from, data + offset, length, ancillary.tos);
+                road_pass_on(shard, home, from, data + offset, length, ancillaries[i].tos);
             offset += length;
         } while (offset < size);
     }
@@ -154,9 +172,10 @@ static void drain_errors(shard_t *shard, relay_t *relay) {
 
 void batch_receive_relay(shard_t *shard, relay_t *relay) {
     /* A shared one has many clients' packets. */
-    int most = relay->allocation ? RELAY_BATCH : BATCH;
-    if (shard->slots_used + (uint32_t)most > BATCH) batch_flush(shard);
-    int count = receive(shard, relay->queue.fd, most);
+    uint32_t most = relay->allocation ? RELAY_BATCH : BATCH;
+    if (most > shard->batch) most = shard->batch;
+    if (shard->slots_used >= shard->batch || shard->slots_used + most > BATCH) batch_flush(shard);
+    int count = receive(shard, relay->queue.fd, (int)most);
     if (count < 0) {
         /* On EAGAIN too: a send may have been told the error that woke us. */
         if (errno != EINTR) drain_errors(shard, relay);
@@ -170,7 +189,7 @@ void batch_receive_relay(shard_t *shard, relay_t *relay) {
         addr_from_sockaddr(&peer, &receiving.names[i]);
         uint8_t *data = receiving.parts[i].iov_base;
         uint32_t size = receiving.headers[i].msg_len;
-        uint32_t segment = ancillary.segment && ancillary.segment < size ? ancillary.segment : size;
+        uint32_t segment = segment_of(&ancillary, size);
         uint32_t offset = 0;
         do {
             uint32_t length = size - offset < segment ? size - offset : segment;

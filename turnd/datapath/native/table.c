@@ -68,6 +68,14 @@ void *table_find(const table_t *table, const void *key) {
     }
 }
 
+void table_fetch(const table_t *table, const void *key) {
+    if (!table->count) return;
+    uint32_t index = table_hash(key, table->key_size) & (table->capacity - 1);
+    const uint8_t *slot = slot_at(table, index);
+    __builtin_prefetch(slot);
+    __builtin_prefetch(slot + table->entry_size - 1);
+}
+
 static uint8_t *free_slot(const table_t *table, uint32_t hash) {
     uint32_t mask = table->capacity - 1;
     uint32_t index = hash & mask;

@@ -29,6 +29,9 @@ void table_free(table_t *table);
 /* The entry of that key, or NULL. */
 void *table_find(const table_t *table, const void *key);
 
+/* Have the entry of that key brought into the cache, if it is there. */
+void table_fetch(const table_t *table, const void *key);
+
 /* The entry of that key, made (value zeroed) if it is not there; NULL without memory. */
 void *table_put(table_t *table, const void *key);
 
