@@ -43,7 +43,7 @@ from webrtc.peer_states import ConnectionClosedError, ConnectionFailedError
 from webrtc.receiver import RtpReceiver
 from webrtc.sctp import ChannelOptions, ChannelState
 from webrtc.sdp import BundlePolicy, DescriptionType, Direction, MediaKind, SignalingState
-from webrtc.sender import RtpSender
+from webrtc.sender import EncodedSource, RtpSender
 from webrtc.signalling import Description, IceCandidate, SignallingError
 from webrtc.transceiver import RtpTransceiver, TrackEvent
 
@@ -63,6 +63,7 @@ __all__ = [
     "Description",
     "DescriptionType",
     "Direction",
+    "EncodedSource",
     "EncodingParameters",
     "GatheringState",
     "IceCandidate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import trio
 
@@ -28,6 +28,23 @@ AUDIO_BPS = 40_000
 """What an audio sender takes of the transport's bit rate."""
 
 _log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class EncodedSource(Protocol):
+    """A source of `EncodedFrame` that is told what an encoder would be: another sender's, say.
+
+    Its methods must not raise or wait: a wish takes effect with a later frame.
+    """
+
+    def __aiter__(self) -> AsyncIterator[EncodedFrame]:
+        """Return the frames."""
+
+    def set_bit_rate(self, rate_bps: int) -> None:
+        """Aim at another bit rate."""
+
+    def request_key_frame(self) -> None:
+        """Make the next frame a key frame."""
 
 
 class RtpSender:
@@ -73,9 +90,10 @@ class RtpSender:
 
         Args:
             source: an async iterator of `VideoFrame` or `AudioFrame`, which are encoded, or of
-                `EncodedFrame` in a codec that was negotiated, in real time. It is iterated while
-                the connection is up and the direction lets us send. An async generator is closed
-                when it is no longer sent; other sources are left as they are.
+                `EncodedFrame` in a codec that was negotiated, in real time; an `EncodedSource` is
+                told of bit rates and key frames. It is iterated while the connection is up and
+                the direction lets us send. An async generator is closed when it is no longer
+                sent; other sources are left as they are.
 
         Raises:
             TypeError: it is no async iterable.
@@ -222,6 +240,8 @@ class RtpSender:
         for encoding in self.encodings:
             if encoding.sources.ssrc == ssrc:
                 encoding.request_key_frame()
+                if isinstance(self._source, EncodedSource):
+                    self._source.request_key_frame()
 
     @property
     def useful_bps(self) -> int | None:
@@ -240,6 +260,8 @@ class RtpSender:
         rate = rate_bps if limit is None else min(rate_bps, limit)
         for encoding, share in deal(rate, list(self._live)).items():
             encoding.set_bit_rate(share)
+        if isinstance(self._source, EncodedSource):
+            self._source.set_bit_rate(rate)
 
     def _limit(self, frame: VideoFrame | None) -> None:
         """Take a source's first picture, or one of another size; None if they come encoded."""

@@ -48,18 +48,40 @@ async def test_an_encoder_stays_below_what_it_was_given_at_most() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def no_frames() -> AsyncIterator[EncodedFrame]:
-    while True:
-        yield EncodedFrame(data=b"\x10\x00", codec="VP8", timestamp=0, is_key_frame=True)
-        await trio.sleep(1 / FRAME_RATE)
+class Hardware:
+    """An `EncodedSource` that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.rates: list[int] = []
+        self.key_frames = 0
+
+    async def __aiter__(self) -> AsyncIterator[EncodedFrame]:
+        frames = 0
+        while True:
+            yield EncodedFrame(b"\x10\x00", "VP8", frames * 90_000 // FRAME_RATE)
+            frames += 1
+            await trio.sleep(1 / FRAME_RATE)
+
+    def set_bit_rate(self, rate_bps: int) -> None:
+        self.rates.append(rate_bps)
+
+    def request_key_frame(self) -> None:
+        self.key_frames += 1
 
 
-async def test_of_frames_that_come_encoded_nobody_knows_what_they_have_a_use_for() -> None:
+async def test_a_source_that_encodes_is_told_what_an_encoder_would_be() -> None:
     async with two_peers() as (one, two), trio.open_nursery() as nursery:
         sender = await call_with(one, two, nursery)
         await until(lambda: sender.useful_bps is not None)
-        sender.replace_track(no_frames())
-        await until(lambda: sender.useful_bps is None)
+        source = Hardware()
+        sender.replace_track(source)
+        await until(lambda: bool(source.rates))
+        # Of frames that come encoded nobody knows what they have a use for.
+        assert sender.useful_bps is None
+        track = await anext(two.tracks())
+        wishes = source.key_frames
+        track.receiver.request_key_frame()
+        await until(lambda: source.key_frames > wishes)
         nursery.cancel_scope.cancel()
 
 

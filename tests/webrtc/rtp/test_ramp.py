@@ -111,6 +111,18 @@ def test_what_nobody_wants_is_not_looked_for() -> None:
     assert call.target_bps < 2 * WANTED_BPS
 
 
+def test_of_whom_nobody_knows_the_wants_no_more_is_looked_for_than_some_times_what_he_sends() -> (
+    None
+):
+    call = Call(good_line(1, 0.02))
+    call.pair.sender.session.want(None)
+    call.pair.run(3)
+    before = call.padding
+    call.pair.run(30)
+    assert call.target_bps > WANTED_BPS
+    assert call.padding == before
+
+
 def test_who_wants_more_later_gets_it_in_a_moment() -> None:
     call = Call(good_line(1, 0.02))
     call.pair.run(5)

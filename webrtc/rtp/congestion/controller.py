@@ -24,6 +24,8 @@ MAX_IN_FLIGHT = 8192
 """Sent packets that wait for feedback."""
 FEEDBACK_TIMEOUT = 1.5
 """Seconds without feedback while packets are in flight, then the rate falls."""
+UNUSED_FACTOR = 3.0
+"""Times what is sent: who says nothing of what there is a use for has enough with so much."""
 MAX_JITTER = 0.1
 """Seconds: more is a clock that was set, or a path that stood still."""
 CALM_LOSS = 0.1
@@ -208,9 +210,14 @@ class CongestionController:
         return clusters
 
     def _look_for_more(self, now: float) -> None:
-        is_calm = self._trend.usage is BandwidthUsage.NORMAL and self.loss <= CALM_LOSS
-        limit = self._remote_limit_bps
-        if is_calm and (limit is None or limit > self.target_bps):
+        limit, throughput = self._remote_limit_bps, self._throughput.bitrate_bps
+        if self._trend.usage is not BandwidthUsage.NORMAL or self.loss > CALM_LOSS:
+            return
+        if limit is not None and limit <= self.target_bps:
+            return
+        if self._schedule.wanted_bps is None and throughput is not None:
+            limit = UNUSED_FACTOR * throughput
+        if limit is None or limit > self.target_bps:
             self._schedule.look(self.target_bps, now)
 
     def receive_loss(self, fraction_lost: float, packets: int, now: float) -> float:
