@@ -5,7 +5,7 @@ from __future__ import annotations
 from stun.address import Address, Family
 from stun.attribute import Decoder, Encoder
 from stun.constants import MAGIC_COOKIE_BYTES, TRANSACTION_ID_SIZE
-from stun.errors import DecodeError, EncodeError
+from stun.errors import DecodeError, EncodeError, UnknownFamilyError
 
 _PACKED_SIZES = {Family.IPV4: 4, Family.IPV6: 16}
 
@@ -136,11 +136,11 @@ def decode_family(value: bytes, _transaction_id: bytes) -> Family:
 
 
 def decode_family_number(number: int) -> Family:
-    """Turn the wire value into a family, or raise `DecodeError`."""
+    """Turn the wire value into a family, or raise `UnknownFamilyError`."""
     try:
         return Family(number)
     except ValueError as error:
-        raise DecodeError(f"0x{number:02x} is no address family") from error
+        raise UnknownFamilyError(f"0x{number:02x} is no address family") from error
 
 
 def encode_unsigned(value: int, size: int) -> bytes:

@@ -8,8 +8,12 @@ class StunError(Exception):
 class DecodeError(StunError):
     """Bytes that are not what the RFC says they should be.
 
-    The only exception that decoding may raise, whatever the bytes.
+    Decoding raises nothing else, whatever the bytes.
     """
+
+
+class UnknownFamilyError(DecodeError):
+    """An address family that is neither IPv4 nor IPv6: well-formed, but not of this library."""
 
 
 class EncodeError(StunError):

@@ -81,7 +81,7 @@ def _read(state: State, request: Request) -> _Wish:
     if not tcp and not state.settings.relay_udp:
         raise RejectionError(ErrorCode.FORBIDDEN, "relay.udp is off")
     even, token = message.get(a.EVEN_PORT), message.get(a.RESERVATION_TOKEN)
-    family = message.get(a.REQUESTED_ADDRESS_FAMILY)
+    family = request.requested_family(ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED)
     additional = message.get(a.ADDITIONAL_ADDRESS_FAMILY) or message.get(
         a.ADDITIONAL_ADDRESS_FAMILY_DRAFT
     )
@@ -166,17 +166,33 @@ def _open(state: State, request: Request, wish: _Wish, credential: Credential) -
     allocation = Allocation(
         number, request.five_tuple, request.realm, credential, request.now, tcp=wish.tcp
     )
+    try:
+        attributes = _open_relays(state, request, wish, allocation)
+    except BaseException:
+        # An error of ours after the first of two relays must not leave that one open.
+        state.abandon(allocation)
+        raise
+    if wish.mobile:
+        allocation.ticket = new_ticket(state)
+        attributes.append(a.MOBILITY_TICKET.of(allocation.ticket))
+    return _finish(state, request, wish, allocation, attributes)
+
+
+def _open_relays(
+    state: State, request: Request, wish: _Wish, allocation: Allocation
+) -> list[RawAttribute]:
+    """Open the allocation's relays; return what the answer says of them besides."""
     bandwidth = state.limits_of(request.realm).bandwidth
     relays = state.tcp_relay if wish.tcp else state.tables
 
     def open_relay(relayed: RelayedAddress) -> None:
-        relays.open_relay(number, request.five_tuple, relayed, bandwidth)
+        relays.open_relay(allocation.number, request.five_tuple, relayed, bandwidth)
 
-    attributes: list[RawAttribute] = []
     if wish.token is not None:
         relayed = _take_up(state, wish.token, open_relay)
         allocation.relayed[relayed.local.family] = relayed
-    elif wish.reserve_next:
+        return []
+    if wish.reserve_next:
         token = state.random_bytes(RESERVATION_TOKEN_SIZE)
         relayed, reserved = state.addresses.open_pair(
             wish.family,
@@ -186,13 +202,8 @@ def _open(state: State, request: Request, wish: _Wish, credential: Credential) -
         )
         allocation.relayed[wish.family] = relayed
         state.reserve(token, reserved, request.now)
-        attributes.append(a.RESERVATION_TOKEN.of(token))
-    else:
-        attributes += _open_families(state, request, wish, allocation, open_relay)
-    if wish.mobile:
-        allocation.ticket = new_ticket(state)
-        attributes.append(a.MOBILITY_TICKET.of(allocation.ticket))
-    return _finish(state, request, wish, allocation, attributes)
+        return [a.RESERVATION_TOKEN.of(token)]
+    return _open_families(state, request, wish, allocation, open_relay)
 
 
 def new_ticket(state: State) -> bytes:

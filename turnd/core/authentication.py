@@ -93,24 +93,26 @@ class Authenticator:
             wall_time: Unix time, seconds.
 
         Raises:
-            RejectionError: 400, 401, 438 or 441, with the attributes that go with it.
+            RejectionError: 400, 401 or 438, with the attributes that go with it.
 
         """
         sha256_integrity = message.has(a.MESSAGE_INTEGRITY_SHA256)
         if not sha256_integrity and not message.has(a.MESSAGE_INTEGRITY):
             raise self._challenge(ErrorCode.UNAUTHENTICATED, message, five_tuple, wall_time)
         realm, nonce = message.get(a.REALM), message.get(a.NONCE)
-        username, userhash = self._user(message)
-        if realm is None or nonce is None or (username is None and userhash is None):
+        named = message.has(a.USERNAME) or message.has(a.USERHASH)
+        if realm is None or nonce is None or not named:
             raise RejectionError(ErrorCode.BAD_REQUEST, "USERNAME, REALM or NONCE is missing")
         # RFC 8489 §9.2.4 lists the nonce last. It is looked at first because it costs a
-        # hash where the others may cost a database: a flood of made-up requests ends here.
+        # hash where the others may cost a database, or the preparation of a long name: a flood
+        # of made-up requests ends here.
         # Who joins a data connection (RFC 6062 §4.3) or moves (RFC 8016 §3.2) comes from a new
         # 5-tuple with the nonce of the old one.
         if not self.nonces.is_valid(nonce, five_tuple, wall_time) and not (
             held is not None and self.nonces.is_valid(nonce, held.five_tuple, wall_time)
         ):
             raise self._challenge(ErrorCode.STALE_NONCE, message, five_tuple, wall_time)
+        username, userhash = self._user(message)
         algorithm_named = self._check_algorithms(message)
         credential = self._find(message, realm, username, userhash, held, wall_time)
         if isinstance(credential, NotYet):
@@ -125,13 +127,6 @@ class Authenticator:
         if credential is None or matched is None or not self._takes(algorithm_named):
             detail = "unknown or expired user" if credential is None else "wrong password"
             raise self._challenge(ErrorCode.UNAUTHENTICATED, message, five_tuple, wall_time, detail)
-        # RFC 8656 §5: of all requests but Allocate, which finds the 5-tuple taken (437).
-        if (
-            held is not None
-            and message.method != Method.ALLOCATE
-            and (realm, matched.owner) != (held.realm, held.credential.owner)
-        ):
-            raise RejectionError(ErrorCode.WRONG_CREDENTIALS, "the allocation is another user's")
         # RFC 8489 §9.2.4, last paragraph: which attribute answers carry.
         answer = IntegrityAlgorithm.SHA256 if algorithm_named else IntegrityAlgorithm.SHA1
         return Identity(realm, matched, ((answer, key),))

@@ -11,6 +11,7 @@ from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
 from turnd.core.outputs import AllocationMoved, AllocationRefreshed, Output
 from turnd.core.request import RejectionError, Request
+from turnd.core.special_purpose import is_tunnelled
 from turnd.core.state import State
 
 
@@ -32,7 +33,7 @@ def handle_refresh(state: State, request: Request) -> Answer:
 
 
 def _read(request: Request, allocation: Allocation) -> _Wish:
-    family = request.message.get(a.REQUESTED_ADDRESS_FAMILY)
+    family = request.requested_family(ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH)
     if family is not None and family not in allocation.relayed:
         raise RejectionError(
             ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH, f"the allocation has no {family.name} relay"
@@ -105,7 +106,7 @@ def _move(state: State, request: Request, allocation: Allocation) -> AllocationM
         raise RejectionError(ErrorCode.BAD_REQUEST, "MOBILITY-TICKET from the same 5-tuple")
     if new != old and state.allocation_of(new) is not None:
         raise RejectionError(ErrorCode.ALLOCATION_MISMATCH, "the 5-tuple has an allocation")
-    if state.is_own_relay(new):
+    if is_tunnelled(new.client.packed) or state.is_own_relay(new):
         raise RejectionError(ErrorCode.MOBILITY_FORBIDDEN, "not to that client address")
     state.allocations.move(allocation, new, new_ticket(state))
     state.tables.move_allocation(allocation.number, new)

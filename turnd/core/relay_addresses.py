@@ -59,6 +59,7 @@ class RelayAddresses:
             RejectionError: 508 when no port could be opened, 440 without that family.
 
         """
+        refusal = "no relay port is free"
         for relay, pool in self._candidates(family, server_ip):
             there = shared(relay.local) if shared else None
             if there is not None:
@@ -75,14 +76,17 @@ class RelayAddresses:
                 relayed = _relayed(relay, port, shared=shared is not None)
                 try:
                     open_relay(relayed)
-                except RelayUnavailableError as error:
+                except BaseException as error:
                     pool.give_back(port)
+                    if not isinstance(error, RelayUnavailableError):
+                        raise
+                    refusal = str(error)
                     if not error.in_use:
-                        raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, str(error)) from error
-                    continue
-                self._in_use.add(relayed.local)
-                return relayed
-        raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, "no relay port is free")
+                        break  # not this port, but this IP address, or every one
+                else:
+                    self._in_use.add(relayed.local)
+                    return relayed
+        raise RejectionError(ErrorCode.INSUFFICIENT_CAPACITY, refusal)
 
     def open_pair(
         self,

@@ -17,6 +17,7 @@ from stun import (
     RawAttribute,
 )
 from stun import attributes as a
+from stun.errors import UnknownFamilyError
 from turnd.core.credentials import Credential
 from turnd.core.five_tuple import FiveTuple
 
@@ -73,6 +74,13 @@ class Request:
         if peer is None:
             raise RejectionError(ErrorCode.BAD_REQUEST, "XOR-PEER-ADDRESS is missing")
         return peer
+
+    def requested_family(self, unknown: ErrorCode) -> Family | None:
+        """Return REQUESTED-ADDRESS-FAMILY; reject with `unknown` one that is not of this world."""
+        try:
+            return self.message.get(a.REQUESTED_ADDRESS_FAMILY)
+        except UnknownFamilyError as error:
+            raise RejectionError(unknown, str(error)) from error
 
     def success(self, attributes: Iterable[RawAttribute] = ()) -> bytes:
         """Encode the success response."""

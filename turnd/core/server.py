@@ -22,7 +22,6 @@ from stun import (
 )
 from stun import attributes as a
 from stun.credentials import SecurityFeature
-from stun.opaque_string import opaque_string
 from turnd.core.allocate import handle_allocate
 from turnd.core.allocation import Allocation
 from turnd.core.answer import Answer
@@ -72,7 +71,8 @@ _HANDLERS: dict[int, Handler] = {
     Method.CONNECT: handle_connect,
     Method.CONNECTION_BIND: handle_connection_bind,
 }
-_CACHED = {Method.ALLOCATE, Method.REFRESH}
+_METHODS = frozenset({*_HANDLERS, Method.BINDING})
+_CACHED = frozenset({Method.ALLOCATE, Method.REFRESH})
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -181,7 +181,7 @@ class TurnServer:
             return self._no_request(message, five_tuple)
         if message.method == Method.BINDING and not self._settings.authenticate_binding:
             return self._bind(Request(message, data, five_tuple, now))
-        if message.is_classic or message.method not in {*_HANDLERS, Method.BINDING}:
+        if message.is_classic or message.method not in _METHODS:
             return [RequestDropped(five_tuple, "unknown-method")]
         return self._authenticated(message, data, five_tuple, now)
 
@@ -235,7 +235,7 @@ class TurnServer:
 
     def _end(self, key: DeadlineKey, now: float) -> list[Output]:
         if key[0] == "relay":
-            return self._relay_due(key[1], key, now)
+            return self._state.end_family(key[1], key[2], now)
         if key[0] == "reservation":
             self._state.end_reservation(key[1])
             return []
@@ -305,7 +305,8 @@ class TurnServer:
                 return [Transmit(reply, five_tuple)]
         request = Request(message, data, five_tuple, now, self._settings.realm)
         try:
-            identified = self._identify(request)
+            held = self._held(request)
+            identified = self._identify(request, held)
         except RejectionError as rejection:
             if not self._may_answer(request):
                 return [RequestDropped(five_tuple, "rate-limited")]
@@ -320,15 +321,15 @@ class TurnServer:
                     data, five_tuple, identified.realm, identified.username, identified.userhash
                 )
             ]
-        return self._dispatch(identified)
+        return self._dispatch(identified, held)
 
-    def _identify(self, request: Request) -> Request | MustLoad:
+    def _identify(self, request: Request, held: Held | None) -> Request | MustLoad:
         if not self._settings.authenticate:
             return request
         identity = self._authenticator.authenticate(
             request.message,
             request.five_tuple,
-            self._held(request),
+            held,
             self._environment.wall_clock(),
         )
         if isinstance(identity, MustLoad):
@@ -361,8 +362,9 @@ class TurnServer:
         connection = self._state.connections.get(connection_id) if connection_id else None
         return self._state.allocations.get(connection.allocation) if connection else None
 
-    def _dispatch(self, request: Request) -> list[Output]:
+    def _dispatch(self, request: Request, held: Held | None) -> list[Output]:
         try:
+            _check_owner(request, held)
             _check_known(request)
             if request.message.method == Method.BINDING:
                 return self._answer_binding(request)
@@ -400,15 +402,17 @@ class TurnServer:
             return True
         return self._rate_limit.allows(five_tuple.client.packed, request.now)
 
-    def _relay_due(self, number: int, key: tuple[object, ...], now: float) -> list[Output]:
-        allocation = self._state.allocations.get(number)
-        if allocation is None:
-            return []
-        if len(allocation.relayed) > 1:
-            family = next(family for family in allocation.relayed if family is key[2])
-            self._state.close_family(allocation, family)
-            return []
-        return self._state.close(allocation, "expired", now)
+
+def _check_owner(request: Request, held: Held | None) -> None:
+    """Reject what is about another user's allocation (RFC 8656 §5).
+
+    Not Allocate, which finds the 5-tuple taken (437). And not as part of authentication, which
+    the request has passed: the client believes the answer by its signature (RFC 8489 §9.2.5).
+    """
+    if held is None or request.credential is None or request.message.method == Method.ALLOCATE:
+        return
+    if (request.realm, request.credential.owner) != (held.realm, held.credential.owner):
+        raise RejectionError(ErrorCode.WRONG_CREDENTIALS, "the allocation is another user's")
 
 
 def _check_known(request: Request) -> None:
@@ -421,21 +425,23 @@ def _check_known(request: Request) -> None:
         )
     )
     if unknown:
-        attribute: RawAttribute = a.UNKNOWN_ATTRIBUTES.of(unknown[:_MAX_UNKNOWN])
+        unknown = unknown[:_MAX_UNKNOWN]
+        attribute: RawAttribute = a.UNKNOWN_ATTRIBUTES.of(unknown)
         names = ", ".join(f"0x{code:04x}" for code in unknown)
         raise RejectionError(ErrorCode.UNKNOWN_ATTRIBUTE, names, [attribute])
 
 
 _MAX_UNKNOWN = 16
-"""An error names that many unknown attributes: it must not be larger than its request."""
+"""An error, and the log, name that many unknown attributes: neither must be larger than the
+request that caused it."""
 
 
 def _claimed_name(request: Request) -> str:
     """Return whom a request that is not authenticated names; operators look for it in logs."""
     try:
         name = request.message.get(a.USERNAME)
-        # Prepared, so that no stranger writes lines of our log.
-        return opaque_string(name) if name else ""
+        # No stranger writes lines of our log, nor has us prepare long names for it.
+        return name if name and name.isprintable() else ""
     except StunError:
         return ""
 

@@ -106,6 +106,24 @@ class State:
         self.tables.close_relay(allocation.number, relayed)
         self.addresses.give_back(relayed)
 
+    def end_family(self, number: int, family: Family, now: float) -> list[Output]:
+        """End what has run out: one family's relay, and with the last one the allocation."""
+        allocation = self.allocations.get(number)
+        if allocation is None:
+            return []
+        if len(allocation.relayed) > 1:
+            self.close_family(allocation, family)
+            return []
+        return self.close(allocation, "expired", now)
+
+    def abandon(self, allocation: Allocation) -> None:
+        """Close the relays of an allocation that was never taken in."""
+        if allocation.relayed:
+            relays = self.tcp_relay if allocation.tcp else self.tables
+            relays.close_allocation(allocation.number)
+        for relayed in allocation.relayed.values():
+            self.addresses.give_back(relayed)
+
     def close(self, allocation: Allocation, reason: str, now: float) -> list[Output]:
         """End an allocation: rows, sockets, ports, quotas and peer connections, each once."""
         if self.allocations.get(allocation.number) is None:

@@ -203,6 +203,31 @@ def test_another_user_has_no_say_over_an_allocation() -> None:
     assert world.server.allocation_count == 1
 
 
+@pytest.mark.parametrize("sha256", [False, True])
+def test_wrong_credentials_are_told_signed_as_a_client_would_not_hear_it_otherwise(
+    sha256: bool,
+) -> None:
+    # RFC 8489 §9.2.4: once the checks have passed, any response has its integrity; §9.2.5: over
+    # UDP a response without is discarded, all but 401 and 438.
+    world = World()
+    world.client().allocated()
+    intruder = world.client(user="bob")
+    intruder.sha256 = sha256
+    reply = intruder.refresh(0)
+    assert reply.code == 441
+    algorithm = IntegrityAlgorithm.SHA256 if sha256 else IntegrityAlgorithm.SHA1
+    assert reply.message.verify(algorithm, intruder.key())
+
+
+def test_stale_nonce_is_told_before_a_made_up_name_is_looked_at() -> None:
+    # Preparing a name that is not ASCII costs a thousand hashes: for those with a nonce of ours.
+    client = World().client()
+    client.user, client.nonce = "\u202e", b"made up"
+    assert client.allocate().code == 438
+    client.nonce = b""
+    assert client.allocate().code == 400
+
+
 def test_request_waits_for_a_credential_and_goes_around_whole() -> None:
     world = World()
     world.source.pending.add("alice")

@@ -144,7 +144,7 @@ def test_ticket_of_an_allocation_that_ended_is_a_mismatch() -> None:
     ("attribute", "code"),
     [
         ((a.LIFETIME.code, b"\0"), 400),
-        ((a.REQUESTED_ADDRESS_FAMILY.code, b"\x09\0\0\0"), 400),
+        ((a.REQUESTED_ADDRESS_FAMILY.code, b"\x01\0"), 400),
         (a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6), 443),
     ],
     ids=["malformed lifetime", "malformed family", "family it lacks"],
@@ -216,3 +216,12 @@ def test_only_the_last_ticket_but_one_is_known_for_a_retransmission() -> None:
     assert two.refresh(600, a.MOBILITY_TICKET.of(first)).code == 437
     two.refresh(0)
     assert not world.server._state.allocations._by_ticket
+
+
+@pytest.mark.parametrize("host", ["2002:c000:204::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"])
+def test_ticket_moves_to_no_address_that_could_not_have_allocated(host: str) -> None:
+    # RFC 8656 §21.4: no tunnelled clients; RFC 8016 §3.2.2 would be the way around it.
+    world = World(mobility=True)
+    client, ticket = mobile(world)
+    assert world.client(5000, host=host).refresh(600, a.MOBILITY_TICKET.of(ticket)).code == 405
+    assert client.refresh().code == 0

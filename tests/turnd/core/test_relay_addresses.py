@@ -12,6 +12,7 @@ from tests.turnd.core.kit import (
     World,
 )
 from turnd.core.settings import RelayIp
+from turnd.core.tables import RelayUnavailableError
 
 
 def test_family_without_relay_address_is_not_supported() -> None:
@@ -19,6 +20,16 @@ def test_family_without_relay_address_is_not_supported() -> None:
     assert world.client().allocate(a.REQUESTED_ADDRESS_FAMILY.of(Family.IPV6)).code == 440
     only_ipv6 = World(relay_ips=(RelayIp(RELAY_IP6, RELAY_IP6),))
     assert only_ipv6.client().allocate().code == 440
+
+
+def test_family_that_nobody_knows_is_not_supported_either() -> None:
+    # RFC 8656 §7.2 point 7: 440 for what the server does not support; §8.2: 443 in Refresh.
+    client = World().client()
+    unknown = (a.REQUESTED_ADDRESS_FAMILY.code, b"\x03\0\0\0")
+    assert client.allocate(unknown).code == 440
+    assert client.allocate((a.REQUESTED_ADDRESS_FAMILY.code, b"\x01\0")).code == 400
+    client.allocated()
+    assert client.refresh(600, unknown).code == 443
 
 
 def test_even_port_is_even() -> None:
@@ -220,3 +231,46 @@ def test_port_that_another_program_had_is_used_once_it_is_free() -> None:
     assert world.client(1).allocate(a.EVEN_PORT.of(True)).code == 508
     world.tables.in_use.clear()
     assert [world.client(port).allocate().code for port in (2, 3)] == [0, 0]
+
+
+@pytest.mark.parametrize("reserve", [False, True])
+def test_another_relay_address_is_used_when_one_cannot_be_bound(reserve: bool) -> None:
+    # As when its interface is gone: EADDRNOTAVAIL, for every port of it.
+    gone, there = Address.parse("192.0.2.16").packed, Address.parse("192.0.2.17").packed
+    world = World(relay_ips=(RelayIp(gone, gone), RelayIp(there, there)))
+    bind = world.tables._bind
+
+    def refuse(local: Address) -> None:
+        if local.packed == gone:
+            raise RelayUnavailableError("no such address here", in_use=False)
+        bind(local)
+
+    world.tables._bind = refuse  # type: ignore[method-assign]
+    for port in range(1, 9):
+        reply = world.client(port).allocated(*([a.EVEN_PORT.of(True)] if reserve else []))
+        relayed = reply.message.get(a.XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        assert relayed.packed == there
+
+
+def test_allocation_that_breaks_half_done_leaves_nothing_open() -> None:
+    world = World(relay_ports=(50000, 50001))
+    bind = world.tables._bind
+
+    def break_down(local: Address) -> None:
+        if local.packed == RELAY_IP6:
+            raise ZeroDivisionError
+        bind(local)
+
+    world.tables._bind = break_down  # type: ignore[method-assign]
+    both = a.ADDITIONAL_ADDRESS_FAMILY.of(Family.IPV6)
+    for port in range(1, 9):
+        client = world.client(port)
+        with pytest.raises(ZeroDivisionError):
+            client.allocate(both)
+        world.server.fail(client.five_tuple, world.now)
+    assert world.tables.relays == {}
+    assert world.tables.clients == {}
+    world.tables._bind = bind  # type: ignore[method-assign]
+    for port in (11, 12):
+        world.client(port).allocated(both)

@@ -12,7 +12,7 @@ from stun import Address, IntegrityAlgorithm, Message, MessageClass, Method
 from stun import attributes as a
 from tests.turnd.core.kit import PEER, SERVER, UDP, Client, World
 from turnd.core.five_tuple import FiveTuple, Transport
-from turnd.core.outputs import LoadCredential, RequestDropped, Transmit
+from turnd.core.outputs import LoadCredential, RequestAnswered, RequestDropped, Transmit
 from turnd.core.rate_limit import PrefixRateLimit
 from turnd.core.settings import Lifetimes
 
@@ -180,3 +180,13 @@ def test_malformed_requests_are_answered_with_measure_too() -> None:
         (first, *_) = world.server.receive(broken, client.five_tuple, world.now)
         outcomes.append(type(first))
     assert outcomes == [Transmit, Transmit, RequestDropped, RequestDropped]
+
+
+def test_what_the_log_is_told_of_a_stranger_is_short() -> None:
+    # RFC 8489 §6.3.1, §14.13; a message of 64 KB has room for 16,384 unknown attributes.
+    world = World()
+    unknown = [(code, b"") for code in range(0x4000, 0x7F00)]
+    reply = world.client().request(Method.BINDING, *unknown, signed=False)
+    assert reply.code == 420
+    (answered,) = reply.events(RequestAnswered)
+    assert len(answered.reason) < 200
