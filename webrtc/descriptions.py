@@ -124,6 +124,7 @@ class PeerDescriptions(PeerStates, abc.ABC):
 
         Raises:
             CandidateTargetError: it belongs to no section.
+            StaleCandidateError: it is of ICE credentials that are not in force.
             SignalingStateError: there is no description of the peer's yet.
             ConnectionClosedError: the connection is closed.
 

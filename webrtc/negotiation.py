@@ -20,6 +20,7 @@ from webrtc.sdp import (
     ModifiedDescriptionError,
     PerfectNegotiation,
     SignalingStateError,
+    StaleCandidateError,
 )
 from webrtc.signalling import Description, IceCandidate
 
@@ -126,6 +127,8 @@ class _Negotiator:
         try:
             candidate = None if value is None else IceCandidate.from_json(value)
             await self._peer.add_ice_candidate(candidate)
+        except StaleCandidateError:
+            pass  # the peer's offer of an ICE restart was ignored, and its candidates came late
         except WebRtcError:
             if not self._rules.ignores_candidates:
                 raise

@@ -166,11 +166,7 @@ class PeerConnection(PeerDescriptions):
                 case TransportRemoved(number):
                     self._remove_transport(number)
                 case RemoteCandidateAdded(number, candidate):
-                    agent = self._transports[number].agent
-                    # Until it knows that we multiplex, Firefox tells candidates for RTCP too.
-                    is_for_rtcp = candidate is not None and candidate.component != 1
-                    if agent is not None and not is_for_rtcp:
-                        await agent.add_remote_candidate(candidate)
+                    await self._transports[number].add_remote_candidate(candidate)
                 case DataChanged(data):
                     self._change_data(data)
                 case TransceiverAdded(core):

@@ -117,12 +117,8 @@ class PeerStates:
 
     def _end_states(self) -> None:
         """Close every state, and end every iterator over them."""
-        for observable, last in (
-            (self._connection, ConnectionState.CLOSED),
-            (self._ice, AgentState.CLOSED),
-            (self._signaling, SignalingState.CLOSED),
-        ):
-            observable.set(last)  # type: ignore[arg-type]
-            observable.close()
-        self._gathering.close()
-        self._needed.close()
+        self._connection.set(ConnectionState.CLOSED)
+        self._ice.set(AgentState.CLOSED)
+        self._signaling.set(SignalingState.CLOSED)
+        for each in (self._connection, self._ice, self._signaling, self._gathering, self._needed):
+            each.close()

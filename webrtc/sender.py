@@ -339,6 +339,8 @@ class RtpSender:
 
     async def _send_from(self, frames: AsyncIterator[Frame], codec: Codec) -> None:
         first = await anext(frames, None)
+        if not self._live:
+            return  # paused at the very moment: the scope is cancelled already
         if isinstance(first, EncodedFrame):
             self._limit(None)
             self.send_encoded(first)

@@ -31,6 +31,9 @@ class Ppid(enum.IntEnum):
     BINARY_EMPTY = 57
 
 
+_EMPTY: dict[int, str | bytes] = {Ppid.STRING_EMPTY: "", Ppid.BINARY_EMPTY: b""}
+
+
 class Priority(enum.IntEnum):
     """Priorities by the names that the W3C gives RFC 8832 §5.1's."""
 
@@ -128,4 +131,4 @@ def decode_payload(ppid: int, payload: bytes) -> str | bytes | None:
         return payload
     if ppid == Ppid.STRING:
         return payload.decode("utf-8", "replace")
-    return {Ppid.STRING_EMPTY: "", Ppid.BINARY_EMPTY: b""}.get(ppid)  # type: ignore[call-overload,no-any-return]
+    return _EMPTY.get(ppid)

@@ -20,6 +20,7 @@ from webrtc.sdp.errors import (
     SdpError,
     SdpParseError,
     SignalingStateError,
+    StaleCandidateError,
 )
 from webrtc.sdp.events import (
     DataChanged,
@@ -88,6 +89,7 @@ __all__ = [
     "SignalingStateError",
     "SimulcastLayer",
     "Sources",
+    "StaleCandidateError",
     "Transceiver",
     "TransceiverAdded",
     "TransceiverRemoved",

@@ -39,3 +39,7 @@ class ModifiedDescriptionError(SdpError):
 
 class CandidateTargetError(SdpError):
     """A trickled candidate that belongs to no section of the descriptions (W3C: OperationError)."""
+
+
+class StaleCandidateError(CandidateTargetError):
+    """A trickled candidate of an ICE session that was left, or of an offer that was taken back."""

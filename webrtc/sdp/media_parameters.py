@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from webrtc.sdp.attributes import (
     Direction,
+    ExtMap,
     Flag,
     MaxMessageSize,
     Msid,
@@ -67,18 +68,13 @@ def send_parameters(
     pairs = agreed_codecs(section, theirs, answer_is_local=answer_is_local)
     if not direction.sends or not pairs:
         return None
-    known = {entry.uri for entry in offered_extensions(*local)}
     rates = [entry.rate_bps for entry in theirs.bandwidths if entry.rate_bps is not None]
     simulcast = theirs.first(Simulcast)
     ours = {rid.id: rid for rid in section.rids(RidDirection.SEND)}
     return SendParameters(
         mid=section.mid or "",
         codecs=tuple(pair.theirs for pair in pairs),
-        header_extensions=tuple(
-            entry
-            for entry in offered_extensions(*remote)
-            if entry.uri in known and (entry.direction or Direction.SENDRECV).receives
-        ),
+        header_extensions=_received_extensions(remote, local),
         layers=_layers(simulcast.recv, {*ours}, theirs, RidDirection.RECV) if simulcast else (),
         reduced_size_rtcp=theirs.has(Flag.RTCP_REDUCED_SIZE)
         and section.has(Flag.RTCP_REDUCED_SIZE),
@@ -98,21 +94,29 @@ def receive_parameters(
     pairs = agreed_codecs(section, theirs, answer_is_local=answer_is_local)
     if not direction.receives or not pairs:
         return None
-    known = {entry.uri for entry in offered_extensions(*remote)}
     simulcast = theirs.first(Simulcast)
     ours = {rid.id for rid in section.rids(RidDirection.RECV)}
     return ReceiveParameters(
         mid=section.mid or "",
         codecs=tuple(pair.ours for pair in pairs),
-        header_extensions=tuple(
-            entry
-            for entry in offered_extensions(*local)
-            if entry.uri in known and (entry.direction or Direction.SENDRECV).receives
-        ),
+        header_extensions=_received_extensions(local, remote),
         layers=_layers(simulcast.send, ours, theirs, RidDirection.SEND) if simulcast else (),
         sources=remote_sources(theirs),
         reduced_size_rtcp=theirs.has(Flag.RTCP_REDUCED_SIZE)
         and section.has(Flag.RTCP_REDUCED_SIZE),
+    )
+
+
+def _received_extensions(
+    receiver: tuple[SessionDescription, MediaSection],
+    sender: tuple[SessionDescription, MediaSection],
+) -> tuple[ExtMap, ...]:
+    """Return the header extensions that one end takes and the other knows."""
+    known = {entry.uri for entry in offered_extensions(*sender)}
+    return tuple(
+        entry
+        for entry in offered_extensions(*receiver)
+        if entry.uri in known and (entry.direction or Direction.SENDRECV).receives
     )
 
 

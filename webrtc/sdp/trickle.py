@@ -8,7 +8,7 @@ from ice_client.core import Candidate, CandidateType, Transport, format_candidat
 from stun import Family
 from webrtc.sdp.attributes import Attribute, CandidateLine, Flag, IceUfrag, Mid
 from webrtc.sdp.description import MediaSection, SessionDescription
-from webrtc.sdp.errors import CandidateTargetError
+from webrtc.sdp.errors import CandidateTargetError, StaleCandidateError
 
 MAX_CANDIDATES = 256
 """Of one section; an agent with many interfaces and servers has tens."""
@@ -119,18 +119,29 @@ def find_target(
     """Return the number of the section that a peer's candidate belongs to.
 
     Raises:
-        CandidateTargetError: there is none, or its ICE session is another.
+        CandidateTargetError: there is none.
+        StaleCandidateError: its ICE session is another.
 
     """
     if mid:  # pion writes an empty one for none; to libwebrtc too it is none
         index = next((i for i, s in enumerate(description.media) if Mid(mid) in s.attributes), None)
     if index is None or not 0 <= index < len(description.media):
+        if ufrag is not None and not _knows(description, ufrag):
+            raise StaleCandidateError(f"a section {mid!r} is of no ICE session known here")
         raise CandidateTargetError(f"no section {mid!r} or of that number")
     section = description.media[index]
     lines = description.inherited(section, IceUfrag)
     if ufrag is not None and lines and lines[0].value != ufrag:
-        raise CandidateTargetError(f"section {section.mid!r} is of another ICE session")
+        raise StaleCandidateError(f"section {section.mid!r} is of another ICE session")
     return index
+
+
+def _knows(description: SessionDescription, ufrag: str) -> bool:
+    return any(
+        line.value == ufrag
+        for part in (description, *description.media)
+        for line in part.every(IceUfrag)
+    )
 
 
 def with_remote_candidate(

@@ -105,6 +105,7 @@ class PeerTransport:
         self._candidates: set[Candidate] = set()
         self._has_all_candidates = False
         self._remote: Credentials | None = None
+        self._former: list[Credentials] = []
         self._has_media_ended = False
 
     @property
@@ -160,18 +161,21 @@ class PeerTransport:
     async def apply(self, parameters: Transport) -> None:
         """Follow negotiation: restart ICE, take the peer's credentials and candidates, begin."""
         agent = self._open_agent()
+        self.parameters = parameters
+        if self._is_taken_back:
+            return
         if parameters.local_credentials != agent.local_credentials:
             self._remote, self._candidates = None, set()
             self._has_all_candidates = False
-            self.parameters = parameters
+            self._former.append(agent.local_credentials)
             await agent.restart(parameters.local_credentials)
-        self.parameters = parameters
         remote = parameters.remote
         if remote is None:
             return
         if remote.credentials != self._remote:
             agent.set_remote_credentials(remote.credentials, lite=remote.is_lite)
             self._remote = remote.credentials
+            self._former.clear()
         for candidate in remote.candidates:
             # pion tells each of its candidates for RTCP as well, with or without a=rtcp-mux.
             if candidate.component == 1 and candidate not in self._candidates:
@@ -182,6 +186,22 @@ class PeerTransport:
             await agent.add_remote_candidate(None)
         self._begin_dtls()
         self.flush()
+
+    async def add_remote_candidate(self, candidate: Candidate | None) -> None:
+        """Take a trickled candidate; None: there will be no more."""
+        # Until it knows that we multiplex, Firefox tells candidates for RTCP too.
+        is_for_rtcp = candidate is not None and candidate.component != 1
+        if self.agent is not None and not is_for_rtcp and not self._is_taken_back:
+            await self.agent.add_remote_candidate(candidate)
+
+    @property
+    def _is_taken_back(self) -> bool:
+        """Whether an offer of ours that restarted ICE was rolled back.
+
+        The agent has gone on to another generation, and no way leads back; but what the one before
+        selected carries packets until the next restart, which whoever wanted this one asks for.
+        """
+        return self.parameters.local_credentials in self._former
 
     def carry_channels(self, channels: DataChannels, parameters: DataParameters) -> None:
         """Let data channels use this transport from now on."""
@@ -211,7 +231,7 @@ class PeerTransport:
             self.flush()
 
     def _tell_candidate(self, candidate: Candidate | None) -> None:
-        if not self._scope.cancel_called:
+        if not self._scope.cancel_called and not self._is_taken_back:
             self._tell(self, CandidateGathered(candidate))
 
     def _begin_dtls(self) -> None:

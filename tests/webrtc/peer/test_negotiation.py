@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +30,7 @@ from webrtc import (
     SignalingState,
 )
 from webrtc.negotiation import negotiate
+from webrtc.sdp import StaleCandidateError
 
 
 @attrs.frozen
@@ -171,6 +173,68 @@ async def test_an_ice_restart_leaves_channels_and_media_as_they_are() -> None:
             for each in (before, after)
         ]
         assert not fragments[0] & fragments[1]
+
+
+async def test_an_ice_restart_that_is_rolled_back_is_made_up_for_by_the_next() -> None:
+    async with two_peers() as (one, two), trio.open_nursery() as nursery:
+        near = one.create_data_channel("chat")
+        await exchange(one, two)
+        for teller, listener in ((one, two), (two, one)):
+            nursery.start_soon(trickle_what_is_in_force, teller, listener)
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            far = await anext(two.data_channels())
+            before = one.local_description
+            one.restart_ice()
+            for _ in range(2):
+                await one.set_local_description()
+                await one.set_local_description(Description("rollback"))
+            assert one._jsep.is_negotiation_needed, "the restart is still wanted"
+            # The peer's offer, which may have crossed ours, is answered without a restart.
+            two.add_transceiver("audio")
+            await exchange(two, one)
+            assert _fragment(one) == _fragment_of(before)
+            await near.send("by the old way")
+            assert await far.receive() == "by the old way"
+            await exchange(one, two)
+            assert _fragment(one) != _fragment_of(before)
+            await near.send("by the new way")
+            assert await far.receive() == "by the new way"
+            await wait_connected(one, two)
+        nursery.cancel_scope.cancel()
+
+
+async def test_restarts_at_both_ends_at_once_are_settled() -> None:
+    async with negotiating_peers() as (one, two):
+        near = one.create_data_channel("chat")
+        await wait_connected(one, two)
+        with trio.fail_after(TIMEOUT):
+            far = await anext(two.data_channels())
+            for turn in range(5):
+                one.restart_ice()
+                two.restart_ice()
+                await near.send(str(turn))
+                assert await far.receive() == str(turn)
+                while one._jsep.is_negotiation_needed or two._jsep.is_negotiation_needed:
+                    await trio.sleep(0.01)
+            await wait_connected(one, two)
+
+
+async def trickle_what_is_in_force(teller: PeerConnection, listener: PeerConnection) -> None:
+    async for candidate in teller.local_candidates():
+        with contextlib.suppress(StaleCandidateError):
+            await listener.add_ice_candidate(candidate)
+
+
+def _fragment_of(description: Description | None) -> str:
+    assert description is not None
+    found = re.search("a=ice-ufrag:(.*)", description.sdp)
+    assert found is not None
+    return found[1]
+
+
+def _fragment(peer: PeerConnection) -> str:
+    return _fragment_of(peer.local_description)
 
 
 async def test_a_rollback_takes_an_offer_back() -> None:
