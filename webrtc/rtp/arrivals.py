@@ -10,23 +10,19 @@ MAX_ARRIVALS = 4096
 """Arrivals that wait for feedback."""
 MAX_PER_FEEDBACK = 512
 """Packets one message reports on, so that it stays within a datagram."""
-MIN_INTERVAL = 0.05
-MAX_INTERVAL = 0.25
-DEFAULT_INTERVAL = 0.1
-"""Seconds between messages: as libwebrtc has it, so that feedback takes some 5 % of a slow path."""
+INTERVAL = 0.1
+"""Seconds between messages, as libwebrtc has it at first."""
 
 
 class ArrivalRecorder:
     """Arrivals of a transport's packets, whatever their stream.
 
     Attributes:
-        interval: seconds between messages.
         dropped: arrivals that came too late or too many to be reported.
 
     """
 
-    def __init__(self, interval: float = DEFAULT_INTERVAL) -> None:
-        self.interval = interval
+    def __init__(self) -> None:
         self.dropped = 0
         self._unwrapper = Unwrapper()
         self._arrivals: dict[int, float] = {}
@@ -46,16 +42,11 @@ class ArrivalRecorder:
             arrivals[number] = now
         self._media_ssrc = media_ssrc
         if self._deadline is None:
-            self._deadline = now + self.interval
+            self._deadline = now + INTERVAL
 
     def next_deadline(self) -> float | None:
         """Return when feedback is due."""
         return self._deadline
-
-    def set_bitrate(self, bitrate_bps: float) -> None:
-        """Choose the interval so that feedback takes 5 % of this bit rate."""
-        size_bits = 8 * 68
-        self.interval = min(max(size_bits / max(0.05 * bitrate_bps, 1), MIN_INTERVAL), MAX_INTERVAL)
 
     def take_feedback(self, sender_ssrc: int, now: float) -> list[TransportFeedback]:
         """Return the messages that are due."""

@@ -47,7 +47,6 @@ _TRANSIT_URIS = {ABSOLUTE_SEND_TIME_URI, TRANSPORT_SEQUENCE_NUMBER_URI}
 ABSOLUTE_SEND_TIME_BITS = 24
 PLAYOUT_DELAY_UNIT = 0.01
 """Seconds."""
-MAX_STREAM_IDENTIFIER_BYTES = 255
 MAX_REMEMBERED = 512
 """Written elements that are kept: audio levels make the most."""
 _UNKNOWN = b"unknown"

@@ -328,6 +328,10 @@ class RtpSession:
 
     def _begin(self, stream: ReceiveStream, config: ReceiverConfig, now: float) -> None:
         self._rtcp.start(now)
+        # It may have taken the place of others, or all began anew with other codecs.
+        self._synchroniser.keep(
+            {each.ssrc for receiver in self._receivers.values() for each in receiver.streams}
+        )
         if config.sync_group:
             self._synchroniser.add(stream.ssrc, config.sync_group, stream.clock)
 

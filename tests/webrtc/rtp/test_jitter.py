@@ -325,7 +325,23 @@ def test_the_faster_stream_is_delayed_in_steps_until_both_play_together() -> Non
     assert video_clock.extra_delay == 0.0
     assert audio_clock.playout_time(5_000) == pytest.approx(video_clock.playout_time(777_000))
     assert all(after - before <= 0.161 for before, after in itertools.pairwise([0.0, *steps]))
-    assert synchroniser.captured_at("audio", 5_000 + 48_000) == pytest.approx(1001.0)
+
+
+def test_a_stream_that_is_gone_delays_no_other_any_more() -> None:
+    synchroniser = Synchroniser()
+    audio_clock, video_clock = PlayoutClock(48_000), PlayoutClock(90_000)
+    synchroniser.add("audio", "call", audio_clock)
+    synchroniser.add("video", "call", video_clock)
+    audio_clock.observe(0, 10.0)
+    video_clock.observe(0, 10.3)
+    for _ in range(10):
+        synchroniser.receive_sender_report("video", to_ntp(1000.0), 0)
+        synchroniser.receive_sender_report("audio", to_ntp(1000.0), 0)
+    assert audio_clock.extra_delay == pytest.approx(0.3)
+    synchroniser.keep({"audio"})
+    for _ in range(10):
+        synchroniser.receive_sender_report("audio", to_ntp(1000.0), 0)
+    assert audio_clock.extra_delay == pytest.approx(0.0)
 
 
 def test_clocks_that_have_nothing_in_common_are_left_alone() -> None:

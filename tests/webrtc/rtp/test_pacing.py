@@ -76,14 +76,6 @@ def test_arrivals_held_and_reported_at_once_are_bounded() -> None:
     assert recorder.dropped == 10_000 - MAX_ARRIVALS
 
 
-def test_the_interval_keeps_feedback_at_a_share_of_the_bit_rate() -> None:
-    recorder = ArrivalRecorder()
-    recorder.set_bitrate(50_000)
-    assert recorder.interval == pytest.approx(8 * 68 / 2500)
-    recorder.set_bitrate(10_000_000)
-    assert recorder.interval == 0.05
-
-
 def test_packets_leave_at_the_pacing_rate() -> None:
     pacer = pacer_at(1_000_000 / PACING_FACTOR)
     for _ in range(50):

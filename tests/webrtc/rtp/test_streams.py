@@ -160,6 +160,16 @@ def test_a_stream_is_not_pushed_out_while_it_flows() -> None:
     assert ("a", 999) in us.receive_statistics()
 
 
+def test_streams_that_made_room_for_others_are_not_waited_for() -> None:
+    us = session()
+    us.add_receiver(video_receiver)
+    for number in range(100):  # a sender that takes a new SSRC every minute
+        payload = b"\x10" + vp8_frame(20, is_key=True, tag=number)
+        us.receive(wire(RtpPacket(96, 1, 0, 1000 + number, payload, marker=True)), 60.0 * number)
+    assert len(us.receive_statistics()) == MAX_STREAMS
+    assert len(us._synchroniser) == MAX_STREAMS
+
+
 def test_a_flood_of_nacks_gets_a_share_of_the_bit_rate() -> None:
     us = session()
     us.add_sender(video_sender)

@@ -6,7 +6,7 @@ share. So what was captured together can be played together.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 
 import attrs
 
@@ -34,6 +34,9 @@ class Synchroniser:
     def __init__(self) -> None:
         self._streams: dict[Hashable, _Stream] = {}
 
+    def __len__(self) -> int:
+        return len(self._streams)
+
     def add(self, key: Hashable, group: str, clock: PlayoutClock) -> None:
         """Add a stream; beyond `MAX_STREAMS` it plays by itself."""
         if key in self._streams or len(self._streams) < MAX_STREAMS:
@@ -43,20 +46,17 @@ class Synchroniser:
         """Forget a stream."""
         self._streams.pop(key, None)
 
+    def keep(self, keys: Collection[Hashable]) -> None:
+        """Forget all streams but these: one that ended without a word must not delay the others."""
+        for key in [key for key in self._streams if key not in keys]:
+            self.remove(key)
+
     def receive_sender_report(self, key: Hashable, ntp_time: int, timestamp: int) -> None:
         """Take a report; `timestamp` is unwrapped like those of the stream's packets."""
         stream = self._streams.get(key)
         if stream is not None:
             stream.reported = from_ntp(ntp_time), timestamp
             self._adjust(stream.group)
-
-    def captured_at(self, key: Hashable, timestamp: int) -> float | None:
-        """Return when this was captured by the sender's clock, in seconds since 1900."""
-        stream = self._streams.get(key)
-        if stream is None or stream.reported is None:
-            return None
-        seconds, then = stream.reported
-        return seconds + (timestamp - then) / stream.clock.clock_rate
 
     def _adjust(self, group: str) -> None:
         # The time from capture to playing, without what synchronisation adds. The unknown

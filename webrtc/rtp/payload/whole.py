@@ -10,13 +10,6 @@ from webrtc.rtp.errors import RtpDecodeError, RtpEncodeError
 from webrtc.rtp.payload.base import PayloadInfo
 
 _ALONE = PayloadInfo(starts_frame=True, is_key_frame=True)
-_OPUS_SILK_MS = (10, 20, 40, 60)
-_OPUS_HYBRID_MS = (10, 20)
-_OPUS_CELT_SAMPLES = (120, 240, 480, 960)
-OPUS_CLOCK_RATE = 48000
-"""RFC 7587 §4.1: whatever the coding's own."""
-MAX_OPUS_SAMPLES = 5760
-"""RFC 6716 §3.2.5: a packet holds at most 120 ms."""
 
 
 class WholePacketiser:
@@ -40,33 +33,6 @@ class WholeDepacketiser:
     def assemble(self, payloads: Sequence[bytes]) -> bytes:
         """Return the one payload."""
         return b"".join(payloads)
-
-
-def opus_samples(payload: bytes) -> int:
-    """Return how many samples at 48 kHz an Opus packet holds (RFC 6716 §3.1, §3.2).
-
-    Raises:
-        RtpDecodeError: empty, or longer than 120 ms.
-
-    """
-    if not payload:
-        raise RtpDecodeError("empty Opus packet")
-    configuration = payload[0] >> 3
-    if configuration < 12:
-        samples = 48 * _OPUS_SILK_MS[configuration & 3]
-    elif configuration < 16:
-        samples = 48 * _OPUS_HYBRID_MS[configuration & 1]
-    else:
-        samples = _OPUS_CELT_SAMPLES[configuration & 3]
-    code = payload[0] & 3
-    count = (1, 2, 2, 0)[code]
-    if code == 3:
-        if len(payload) < 2:
-            raise RtpDecodeError("Opus packet without its frame count")
-        count = payload[1] & 0x3F
-    if not 0 < samples * count <= MAX_OPUS_SAMPLES:
-        raise RtpDecodeError(f"Opus packet of {samples * count} samples")
-    return samples * count
 
 
 @attrs.frozen

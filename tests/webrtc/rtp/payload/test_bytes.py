@@ -7,7 +7,7 @@ from webrtc.rtp.payload.av1 import Av1Depacketiser, Av1Packetiser, pack_leb128, 
 from webrtc.rtp.payload.h264 import H264Depacketiser, H264Packetiser
 from webrtc.rtp.payload.vp8 import Vp8Depacketiser, Vp8Descriptor, Vp8Packetiser
 from webrtc.rtp.payload.vp9 import Vp9Depacketiser, Vp9Descriptor, Vp9Packetiser, is_key_frame
-from webrtc.rtp.payload.whole import TelephoneEvent, WholePacketiser, opus_samples
+from webrtc.rtp.payload.whole import TelephoneEvent, WholePacketiser
 
 
 @pytest.mark.parametrize(
@@ -193,28 +193,6 @@ def test_av1_continues_an_obu_in_the_next_packet() -> None:
 def test_av1_payloads_that_do_not_fit_are_refused(payloads: list[str]) -> None:
     with pytest.raises(RtpDecodeError):
         Av1Depacketiser().assemble([bytes.fromhex(payload) for payload in payloads])
-
-
-@pytest.mark.parametrize(
-    ("payload", "samples"),
-    [
-        ("00", 480),  # SILK, 10 ms
-        ("18", 2880),  # SILK, 60 ms
-        ("68", 960),  # hybrid, 20 ms
-        ("80", 120),  # CELT, 2.5 ms
-        ("fc", 960),  # CELT fullband 20 ms, stereo
-        ("f9", 1920),  # two frames
-        ("fb03", 2880),  # three
-    ],
-)
-def test_an_opus_packets_first_byte_tells_its_duration(payload: str, samples: int) -> None:
-    assert opus_samples(bytes.fromhex(payload)) == samples
-
-
-@pytest.mark.parametrize("payload", ["", "fb", "fb00", "fb3f"])
-def test_an_opus_packet_of_no_or_too_long_duration_is_refused(payload: str) -> None:
-    with pytest.raises(RtpDecodeError):
-        opus_samples(bytes.fromhex(payload))
 
 
 def test_audio_frames_are_not_cut() -> None:
