@@ -23,6 +23,7 @@ from turnd.core.outputs import (
     LoadCredential,
     Output,
     RequestDropped,
+    StepFailed,
     Transmit,
 )
 from turnd.core.server import TurnServer
@@ -75,6 +76,14 @@ class Links:
     on_idle: Callable[[], None]
 
 
+@attrs.define(slots=True, eq=False)
+class _Load:
+    """A request that waits for its credential, unless its client has left meanwhile."""
+
+    wanted: LoadCredential
+    abandoned: bool = False
+
+
 class Hub:
     """The `RequestHandler` of the engine, and whom the transports tell of their clients.
 
@@ -94,7 +103,8 @@ class Hub:
         self._linked: Links | None = None
         self._timer = trio.CancelScope()
         self._timer_deadline = math.inf
-        self._loads, self._loads_in = trio.open_memory_channel[LoadCredential](MAXIMUM_LOADS)
+        self._loads, self._loads_in = trio.open_memory_channel[_Load](MAXIMUM_LOADS)
+        self._waiting: set[_Load] = set()
 
     def connect(self, links: Links) -> None:
         """Say whom to connect, once, before anything else is called."""
@@ -144,6 +154,10 @@ class Hub:
 
     def client_gone(self, five_tuple: FiveTuple) -> None:
         """Take note that a client's stream or DTLS session ended."""
+        # Whom the same 5-tuple belongs to next must not find an allocation there.
+        for load in self._waiting:
+            if load.wanted.five_tuple == five_tuple:
+                load.abandoned = True
         self._guard(five_tuple, lambda now: self._server.client_gone(five_tuple, now))
 
     def peer_connected(self, connection_id: int) -> None:
@@ -193,6 +207,8 @@ class Hub:
                 self._start_loading(output)
             elif isinstance(output, CloseClient):
                 self._close_client(output.five_tuple)
+            elif isinstance(output, StepFailed):
+                log.error("session-failed", exc_info=output.error)
             else:
                 self._observe(output)
                 if isinstance(output, AllocationClosed) and not self._server.allocation_count:
@@ -210,15 +226,21 @@ class Hub:
             observer.handle(output)
 
     def _start_loading(self, wanted: LoadCredential) -> None:
+        load = _Load(wanted)
         try:
-            self._loads.send_nowait(wanted)
+            self._loads.send_nowait(load)
         except trio.WouldBlock:
             self._observe(RequestDropped(wanted.five_tuple, "store-busy"))
+        else:
+            self._waiting.add(load)
 
     async def _load_credentials(self) -> None:
-        async for wanted in self._loads_in:
+        async for load in self._loads_in:
+            wanted = load.wanted
             await self.source.load(wanted.realm, wanted.username, wanted.userhash)
-            self._retry(wanted)
+            self._waiting.discard(load)
+            if not load.abandoned:
+                self._retry(wanted)
 
     def _retry(self, wanted: LoadCredential) -> None:
         def step(now: float) -> list[Output]:
@@ -246,5 +268,5 @@ class Hub:
             try:
                 self._perform(self._server.on_deadline(self._clock()))
             except Exception:
-                # What failed is not tried again; the core has put the others back.
+                # What failed is not tried again.
                 log.exception("timer-failed")

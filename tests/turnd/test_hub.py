@@ -133,6 +133,22 @@ async def test_credential_that_never_comes_is_given_up(monkeypatch: pytest.Monke
         assert setup.events.outputs == [RequestDropped(client.five_tuple, "store-busy")]
 
 
+@pytest.mark.parametrize("transport", [each for each in Transport if each is not Transport.UDP])
+async def test_client_that_left_before_its_credential_came_gets_no_allocation(
+    transport: Transport,
+) -> None:
+    # RFC 8656 §3.1: an allocation ends with its stream; this one would begin after it.
+    async with running() as setup:
+        setup.world.source.pending.add("alice")
+        leaver = setup.world.client(1, transport=transport)
+        allocate(setup, leaver)
+        allocate(setup, setup.world.client(2, transport=transport))
+        setup.hub.client_gone(leaver.five_tuple)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not setup.world.server.has_allocation(leaver.five_tuple)
+        assert setup.world.server.allocation_count == 1
+
+
 async def test_look_ups_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as setup:
         source = setup.world.source
@@ -182,17 +198,19 @@ async def test_failure_of_an_end_does_not_keep_the_others_alive(
         close = tables.close_allocation
 
         def break_down_once(allocation: int) -> Traffic:
-            if allocation == 1:
+            if allocation == 2:
                 raise ZeroDivisionError
             return close(allocation)
 
         monkeypatch.setattr(tables, "close_allocation", break_down_once)
         with structlog.testing.capture_logs() as logs:
             await trio.sleep(601)
-        assert [entry["event"] for entry in logs] == ["timer-failed"]
+        assert [entry["event"] for entry in logs] == ["session-failed"]
         assert setup.world.server.allocation_count == 0
         closed = [o for o in setup.events.outputs if isinstance(o, AllocationClosed)]
-        assert {each.allocation for each in closed} == {2, 3}
+        # All are told of, by which metrics count, and who drains is told that it is idle.
+        assert [each.allocation for each in closed] == [1, 2, 3]
+        assert setup.idle
 
 
 async def test_ports_take_what_they_are_for() -> None:

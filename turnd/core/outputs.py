@@ -1,7 +1,7 @@
 """What the core wants done or told: values, in the order they happened.
 
-`Transmit`, `LoadCredential` and `CloseClient` are for the shell to carry out; the
-others are events for logs and metrics.
+`Transmit`, `LoadCredential`, `CloseClient` and `StepFailed` are for the shell to carry
+out; the others are events for logs and metrics.
 """
 
 from __future__ import annotations
@@ -173,10 +173,18 @@ class PeerConnection:
     state: str
 
 
+@attrs.frozen(slots=True)
+class StepFailed:
+    """An error of our own, for the log: what it was part of went on without that step."""
+
+    error: Exception
+
+
 Output = (
     Transmit
     | LoadCredential
     | CloseClient
+    | StepFailed
     | RequestAnswered
     | RequestDropped
     | AllocationOpened

@@ -37,6 +37,7 @@ from turnd.core.outputs import (
     Output,
     RequestAnswered,
     RequestDropped,
+    StepFailed,
     Transmit,
 )
 from turnd.core.permission import (
@@ -222,15 +223,11 @@ class TurnServer:
     def on_deadline(self, now: float) -> list[Output]:
         """End what has run out."""
         outputs: list[Output] = []
-        due = self._state.deadlines.pop_due(now)
-        while due:
-            key = due.pop(0)
+        for key in self._state.deadlines.pop_due(now):
             try:
                 outputs += self._end(key, now)
-            except Exception:
-                for other in due:  # one that fails must not keep the others alive for ever
-                    self._state.deadlines.set(other, now)
-                raise
+            except Exception as error:  # must not keep the others alive for ever
+                outputs.append(StepFailed(error))
         return outputs
 
     def _end(self, key: DeadlineKey, now: float) -> list[Output]:

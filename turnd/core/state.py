@@ -11,7 +11,7 @@ from stun import Address, ErrorCode, Family
 from turnd.core.allocation import Allocation, Allocations
 from turnd.core.deadlines import Deadlines
 from turnd.core.five_tuple import FiveTuple
-from turnd.core.outputs import AllocationClosed, Output
+from turnd.core.outputs import AllocationClosed, Output, StepFailed
 from turnd.core.peer_connections import PeerConnections
 from turnd.core.port_pool import RandomBelow
 from turnd.core.relay_addresses import RelayAddresses
@@ -119,8 +119,7 @@ class State:
     def abandon(self, allocation: Allocation) -> None:
         """Close the relays of an allocation that was never taken in."""
         if allocation.relayed:
-            relays = self.tcp_relay if allocation.tcp else self.tables
-            relays.close_allocation(allocation.number)
+            self._relays_of(allocation).close_allocation(allocation.number)
         for relayed in allocation.relayed.values():
             self.addresses.give_back(relayed)
 
@@ -135,13 +134,14 @@ class State:
             self.tcp_relayed.pop(relayed.public, None)
         for connection in self.connections.remove_all(allocation.number):
             self.deadlines.discard(("connection", connection.number))
-        if allocation.tcp:
-            traffic = self.tcp_relay.close_allocation(allocation.number)
-        else:
-            traffic = self.tables.close_allocation(allocation.number)
+        failed: list[Output] = []
+        try:
+            traffic = self._relays_of(allocation).close_allocation(allocation.number)
+        except Exception as error:  # ours: ports are free, and the end is told of, all the same
+            traffic, failed = Traffic(), [StepFailed(error)]
         for relayed in allocation.relayed.values():
             self.addresses.give_back(relayed)
-        return [_closed(allocation, reason, now, traffic)]
+        return [_closed(allocation, reason, now, traffic), *failed]
 
     def is_own_relay(self, five_tuple: FiveTuple) -> bool:
         """Whether the client's address is a live relayed transport address of this server.
@@ -162,6 +162,9 @@ class State:
         if allocation is None:
             raise RejectionError(ErrorCode.ALLOCATION_MISMATCH, "the 5-tuple has no allocation")
         return allocation
+
+    def _relays_of(self, allocation: Allocation) -> Tables | TcpRelay:
+        return self.tcp_relay if allocation.tcp else self.tables
 
     def _drop_rows(self, allocation: Allocation, peers: list[bytes], numbers: list[int]) -> None:
         if allocation.tcp:
