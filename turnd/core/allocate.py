@@ -16,6 +16,7 @@ from turnd.core.five_tuple import Transport
 from turnd.core.outputs import AllocationOpened
 from turnd.core.relay_addresses import Open
 from turnd.core.request import RejectionError, Request
+from turnd.core.reservations import Reservation
 from turnd.core.settings import Lifetimes
 from turnd.core.special_purpose import is_tunnelled
 from turnd.core.state import State
@@ -64,7 +65,7 @@ def handle_allocate(state: State, request: Request) -> Answer:
         # Two allocations, each the other's client, would send to each other without end.
         raise RejectionError(ErrorCode.FORBIDDEN, "the client is one of our own relays")
     credential = request.credential or _ANYBODY
-    _check_quota(state, request, credential)
+    _check_quota(state, request, credential, takes_up=wish.token is not None)
     return _open(state, request, wish, credential)
 
 
@@ -146,13 +147,20 @@ def _redirect(state: State, request: Request) -> None:
     )
 
 
-def _check_quota(state: State, request: Request, credential: Credential) -> None:
+def _check_quota(state: State, request: Request, credential: Credential, *, takes_up: bool) -> None:
+    """Reject what is too much (486); who takes a reservation up had it counted before."""
     whole, realm = state.settings.limits, state.limits_of(request.realm)
     counts = state.allocations
-    user = counts.count_of_user(request.realm, credential.owner) if credential.owner else 0
+    user, everybody = 0, len(counts)
+    if credential.owner:
+        user = counts.count_of_user(request.realm, credential.owner)
+    if not takes_up and len(state.reservations):
+        everybody += len(state.reservations)
+        if credential.owner:
+            user += state.reservations.count_of_user(request.realm, credential.owner)
     address = counts.count_of_address(request.five_tuple.client.packed)
     for count, limit, key in (
-        (len(counts), whole.allocations, "quota.allocations"),
+        (everybody, whole.allocations, "quota.allocations"),
         (counts.count_in_realm(request.realm), realm.allocations, "realm's allocations"),
         (user, realm.allocations_per_user, "quota.allocations_per_user"),
         (address, whole.allocations_per_address, "quota.allocations_per_address"),
@@ -201,7 +209,8 @@ def _open_relays(
             (state.tables.reserve_relay, state.tables.release_reservation),
         )
         allocation.relayed[wish.family] = relayed
-        state.reserve(token, reserved, request.now)
+        owner = allocation.credential.owner
+        state.reserve(token, Reservation(reserved, request.realm, owner), request.now)
         return [a.RESERVATION_TOKEN.of(token)]
     return _open_families(state, request, wish, allocation, open_relay)
 

@@ -32,6 +32,8 @@ class Lifetimes:
 class Limits:
     """Upper bounds; 0 is no limit except where said otherwise.
 
+    A port reserved with EVEN-PORT counts as an allocation until it is taken up or let go.
+
     Attributes:
         allocations: of the whole server or realm.
         allocations_per_user: of one user of one realm.

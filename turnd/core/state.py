@@ -17,6 +17,7 @@ from turnd.core.port_pool import RandomBelow
 from turnd.core.relay_addresses import RelayAddresses
 from turnd.core.reply_cache import ReplyCache
 from turnd.core.request import RejectionError
+from turnd.core.reservations import Reservation, Reservations
 from turnd.core.settings import Limits, Settings
 from turnd.core.tables import RelayedAddress, Tables, TcpRelay, Traffic
 
@@ -46,6 +47,7 @@ class State:
         deadlines: everything that ends by itself.
         replies: answers for retransmissions.
         tcp_relayed: TCP relays by their local and by their public address.
+        reservations: relayed transport addresses held for later.
 
     """
 
@@ -60,7 +62,7 @@ class State:
     deadlines: Deadlines[DeadlineKey] = attrs.field(factory=Deadlines)
     replies: ReplyCache = attrs.field(factory=ReplyCache)
     tcp_relayed: dict[Address, RelayedAddress] = attrs.field(factory=dict)
-    _reserved: dict[bytes, RelayedAddress] = attrs.field(factory=dict)
+    reservations: Reservations = attrs.field(factory=Reservations)
 
     def __attrs_post_init__(self) -> None:
         self.addresses = RelayAddresses(self.settings, self.random_below)
@@ -81,19 +83,19 @@ class State:
         """
         self._drop_rows(allocation, *allocation.purge(now))
 
-    def reserve(self, token: bytes, relayed: RelayedAddress, now: float) -> None:
+    def reserve(self, token: bytes, reservation: Reservation, now: float) -> None:
         """Hold a relayed transport address until its token is shown, or its time is up."""
-        self._reserved[token] = relayed
+        self.reservations.add(token, reservation)
         self.deadlines.set(("reservation", token), now + self.settings.lifetimes.reservation)
 
     def take_reservation(self, token: bytes) -> RelayedAddress | None:
         """Hand over what `reserve` holds by that token; None if there is nothing."""
         self.deadlines.discard(("reservation", token))
-        return self._reserved.pop(token, None)
+        return self.reservations.take(token)
 
     def end_reservation(self, token: bytes) -> None:
         """Let go of what nobody took up in time."""
-        relayed = self._reserved.pop(token, None)
+        relayed = self.reservations.take(token)
         if relayed is not None:
             self.tables.release_reservation(relayed.local)
             self.addresses.give_back(relayed)

@@ -415,7 +415,8 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def ports_in_use_are_those_of_allocations_and_reservations(self) -> None:
         held = [r.local for each in self.allocations() for r in each.relayed.values()]
-        reserved = [relayed.local for relayed in self.state._reserved.values()]
+        held_by = self.state.reservations._by_token
+        reserved = [each.relayed.local for each in held_by.values()]
         assert self.world.tables.reserved == set(reserved)
         assert len(set(held + reserved)) == len(held + reserved)
         assert self.state.addresses._in_use == set(held + reserved)
@@ -440,11 +441,11 @@ class AnyOrder(RuleBasedStateMachine):
         for each in self.allocations():
             for family in each.relayed:
                 assert deadlines["relay", each.number, family] > self.world.now
-        for token in self.state._reserved:
+        for token in self.state.reservations._by_token:
             assert deadlines["reservation", token] > self.world.now
         relays = sum(len(each.relayed) for each in self.allocations())
         assert sum(key[0] == "relay" for key in deadlines) == relays
-        assert sum(key[0] == "reservation" for key in deadlines) == len(self.state._reserved)
+        assert sum(key[0] == "reservation" for key in deadlines) == len(self.state.reservations)
 
     @invariant()
     def limits_of_an_allocation_hold(self) -> None:

@@ -86,3 +86,29 @@ def test_quota_of_an_address_counts_an_ipv6_network_of_64_bits(
     world = World(limits=Limits(allocations_per_address=1))
     world.client(host=first).allocated()
     assert world.client(host=second).allocate().code == codes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"limits": Limits(allocations=3)}, {"realms": {REALM: Limits(allocations_per_user=3)}}],
+    ids=["total", "per user"],
+)
+def test_reserved_port_counts_until_it_is_taken_up_or_let_go(changes: dict[str, object]) -> None:
+    # RFC 8656 §7.2: held for 30 seconds. Who lets go of the even port each time holds ever more.
+    world = World(**changes)
+    codes = []
+    for port in range(1, 6):
+        client = world.client(port)
+        codes.append(client.allocate(a.EVEN_PORT.of(True)).code)
+        if not codes[-1]:
+            client.refresh(0)
+    assert codes == [0, 0, 0, 486, 486]
+    world.advance(30)
+    reply = world.client(10).allocated(a.EVEN_PORT.of(True))
+    token = reply.message.get(a.RESERVATION_TOKEN)
+    assert token is not None
+    world.client(11).allocated()
+    assert world.client(12).allocate().code == 486
+    world.client(13).allocated(a.RESERVATION_TOKEN.of(token))
+    assert world.client(14).allocate().code == 486
+    assert len(world.server._state.reservations) == 0
