@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
+import attrs
 import trio
 
-from webrtc import AgentOptions, Configuration, InterfaceFilter, PeerConnection
+from webrtc import AgentOptions, Configuration, InterfaceFilter, PeerConnection, negotiate
 
 TIMEOUT = 20.0
 """Seconds; only failures take as long."""
@@ -60,3 +62,32 @@ async def connect(one: PeerConnection, two: PeerConnection, nursery: trio.Nurser
     await one.set_remote_description(await two.set_local_description())
     nursery.start_soon(trickle, two, one)
     await wait_connected(one, two)
+
+
+@attrs.frozen
+class Wire:
+    """One end of signalling in memory."""
+
+    out: trio.MemorySendChannel[dict[str, Any]]
+    into: trio.MemoryReceiveChannel[dict[str, Any]]
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.out.send(message)
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return self.into.__aiter__()
+
+
+@contextlib.asynccontextmanager
+async def negotiating_peers() -> AsyncIterator[tuple[PeerConnection, PeerConnection]]:
+    """Two peers that negotiate by themselves; the first is polite."""
+    there, back = trio.open_memory_channel[Any](100), trio.open_memory_channel[Any](100)
+    async with two_peers() as (one, two), trio.open_nursery() as nursery:
+
+        async def run(peer: PeerConnection, wire: Wire, polite: bool) -> None:
+            await negotiate(peer, wire, polite=polite)
+
+        nursery.start_soon(run, one, Wire(there[0], back[1]), True)
+        nursery.start_soon(run, two, Wire(back[0], there[1]), False)
+        yield one, two
+        nursery.cancel_scope.cancel()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
-from typing import Any
 
-import attrs
 import pytest
 import trio
 
@@ -16,6 +13,7 @@ from tests.webrtc.peer.peers import (
     TIMEOUT,
     connect,
     exchange,
+    negotiating_peers,
     two_peers,
     wait_connected,
 )
@@ -29,37 +27,7 @@ from webrtc import (
     RtpTransceiver,
     SignalingState,
 )
-from webrtc.negotiation import negotiate
 from webrtc.sdp import StaleCandidateError
-
-
-@attrs.frozen
-class Wire:
-    """One end of signalling in memory."""
-
-    out: trio.MemorySendChannel[dict[str, Any]]
-    into: trio.MemoryReceiveChannel[dict[str, Any]]
-
-    async def send(self, message: dict[str, Any]) -> None:
-        await self.out.send(message)
-
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return self.into.__aiter__()
-
-
-@contextlib.asynccontextmanager
-async def negotiating_peers() -> AsyncIterator[tuple[PeerConnection, PeerConnection]]:
-    """Two peers that negotiate by themselves; the first is polite."""
-    there, back = trio.open_memory_channel[Any](100), trio.open_memory_channel[Any](100)
-    async with two_peers() as (one, two), trio.open_nursery() as nursery:
-
-        async def run(peer: PeerConnection, wire: Wire, polite: bool) -> None:
-            await negotiate(peer, wire, polite=polite)
-
-        nursery.start_soon(run, one, Wire(there[0], back[1]), True)
-        nursery.start_soon(run, two, Wire(back[0], there[1]), False)
-        yield one, two
-        nursery.cancel_scope.cancel()
 
 
 def direction_of(transceiver: RtpTransceiver) -> Direction | None:
