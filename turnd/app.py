@@ -90,6 +90,7 @@ class Application:
         self._stop = trio.Event()
         self._certificates = certificate_store(config)
         self._listeners = open_listeners(config)
+        self._metrics_endpoint = config.metrics.listen  # whatever HUP says: another takes a start
         self._host = self._look_at_host()
         self._sqlite = open_database(config)
         self._source = open_source(config, self._sqlite)
@@ -208,7 +209,7 @@ class Application:
         notify("READY=1", f"STATUS=Serving realm {self._config.server.realm}")
 
     async def _start_http(self, nursery: trio.Nursery) -> Address | None:
-        endpoint = self._config.metrics.listen
+        endpoint = self._metrics_endpoint
         if endpoint is None:
             return None
         app = admin_app(self._metrics.registry, lambda: self._ready and not self._draining)
@@ -246,18 +247,18 @@ class Application:
 
     def _reconfigure(self, config: Config) -> None:
         check_relay_addresses(each.address for each in config.relay.addresses)
+        host, source = self._look_at_host(), open_source(config, self._sqlite)
+        settings = core_settings(config, host, draining=self._draining)
         if config.listen.tls or config.listen.dtls:
             load_certificates(self._certificates, config)
             self._certificates.reconfigure(tls_settings(config))
-        old, self._config = self._config, config
+        # What may fail is behind us: it is the one configuration or the other, and no mixture.
+        old, self._config, self._host, self._source = self._config, config, host, source
         configure_logging(config.log.level, config.log.format, self._log_file)
         self._events.reconfigure()
         self._metrics.reconfigure(_realm_names(config))
-        self._host = self._look_at_host()
-        self._source = open_source(config, self._sqlite)
-        self._hub.source = self._source
-        settings = core_settings(config, self._host, draining=self._draining)
-        self._server.reconfigure(settings, self._source, self._clock())
+        self._hub.source = source
+        self._server.reconfigure(settings, source, self._clock())
         self._datapath.reconfigure(self._datapath_settings(self._server.challenge()))
         self._streams.reconfigure(stream_settings(config))
         self._dtls.reconfigure(dtls_settings(config))
@@ -297,8 +298,8 @@ class Application:
 
     def _look_at_host(self) -> HostAddresses:
         listening = set(self._listeners.addresses)
-        if self._config.metrics.listen is not None:
-            listening.add(self._config.metrics.listen.address)
+        if self._metrics_endpoint is not None:
+            listening.add(self._metrics_endpoint.address)
         return attrs.evolve(host_addresses(), listening=frozenset(listening))
 
     def _describe(self, metrics: Address | None) -> Running:
