@@ -15,12 +15,11 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from webrtc.media.codecs.base import CodecName, KeyFrameWish, rtp_timestamp
+from webrtc.media.codecs.base import CodecName, VideoEncoderWishes, rtp_timestamp
 from webrtc.media.convert import to_av_video
 from webrtc.media.errors import CodecError
 from webrtc.media.frames import VIDEO_TIME_BASE, EncodedFrame, VideoFrame
 
-MIN_BIT_RATE = 30_000
 REOPEN_RATIO = 0.2
 """Share of the bit rate by which a change is worth a key frame."""
 REOPEN_INTERVAL = 2.0
@@ -107,7 +106,7 @@ _LIBRARIES = {
 }
 
 
-class AvVideoEncoder:
+class AvVideoEncoder(VideoEncoderWishes):
     """A `VideoEncoder` of any of the four.
 
     Attributes:
@@ -121,35 +120,15 @@ class AvVideoEncoder:
         settings: VideoSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._codec = codec
-        self._library = _LIBRARIES[codec]
         self._settings = settings or VideoSettings()
+        super().__init__(codec, self._settings.bit_rate)
+        self._library = _LIBRARIES[codec]
         self._clock = clock
-        self._bit_rate = max(self._settings.bit_rate, MIN_BIT_RATE)
         self._opened_rate = 0
         self._opened_at = -REOPEN_INTERVAL
-        self._wish = KeyFrameWish()
         self._context: VideoCodecContext | None = None
         self._last_pts = -1
         self.reopened = 0
-
-    @property
-    def codec(self) -> str:
-        """Its name in SDP."""
-        return self._codec.value
-
-    @property
-    def bit_rate(self) -> int:
-        """Bits per second that it aims at."""
-        return self._bit_rate
-
-    def set_bit_rate(self, rate_bps: int) -> None:
-        """Aim at another bit rate from the next frame on."""
-        self._bit_rate = max(int(rate_bps), MIN_BIT_RATE)
-
-    def request_key_frame(self) -> None:
-        """Make the next frame a key frame."""
-        self._wish.make()
 
     def close(self) -> None:
         """Give its memory back."""

@@ -16,6 +16,8 @@ from webrtc.media.errors import UnknownCodecError
 from webrtc.media.frames import TIMESTAMP_MODULUS, AudioFrame, EncodedFrame, VideoFrame
 
 F = TypeVar("F", covariant=True)
+MIN_BIT_RATE = 30_000
+"""Of video, in bits per second."""
 
 
 class CodecName(enum.Enum):
@@ -168,3 +170,30 @@ class KeyFrameWish:
         pending = wished != self._granted
         self._granted = wished
         return pending
+
+
+class VideoEncoderWishes:
+    """What is wanted of a video encoder: the part of a `VideoEncoder` that all have in common."""
+
+    def __init__(self, codec: CodecName, bit_rate: int) -> None:
+        self._codec_name = codec
+        self._bit_rate = max(bit_rate, MIN_BIT_RATE)
+        self._wish = KeyFrameWish()
+
+    @property
+    def codec(self) -> str:
+        """Its name in SDP."""
+        return self._codec_name.value
+
+    @property
+    def bit_rate(self) -> int:
+        """Bits per second that it aims at."""
+        return self._bit_rate
+
+    def set_bit_rate(self, rate_bps: int) -> None:
+        """Aim at another bit rate from the next frame on."""
+        self._bit_rate = max(int(rate_bps), MIN_BIT_RATE)
+
+    def request_key_frame(self) -> None:
+        """Make the next frame a key frame."""
+        self._wish.make()

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from webrtc.media.codecs.av_video import KEY_FRAME_INTERVAL, MIN_BIT_RATE, VideoSettings
-from webrtc.media.codecs.base import CodecName, KeyFrameWish, rtp_timestamp
+from webrtc.media.codecs.av_video import KEY_FRAME_INTERVAL, VideoSettings
+from webrtc.media.codecs.base import CodecName, VideoEncoderWishes, rtp_timestamp
 from webrtc.media.codecs.libraries import calls_variadic, load
 from webrtc.media.errors import CodecError
 from webrtc.media.frames import VIDEO_TIME_BASE, EncodedFrame, Plane, VideoFrame
@@ -318,7 +318,7 @@ def _free(library: ctypes.CDLL, context: Any, image: Any) -> None:
         library.vpx_img_free(image)
 
 
-class VpxEncoder:
+class VpxEncoder(VideoEncoderWishes):
     """A `VideoEncoder` for VP8 or VP9."""
 
     def __init__(self, codec: CodecName, settings: VideoSettings | None = None) -> None:
@@ -330,31 +330,11 @@ class VpxEncoder:
         """
         if not usable(codec):
             raise CodecError(f"libvpx does not encode {codec.value} here")
-        self._name = codec
         self._settings = settings or VideoSettings()
-        self._bit_rate = max(self._settings.bit_rate, MIN_BIT_RATE)
+        super().__init__(codec, self._settings.bit_rate)
         self._set_rate = 0
-        self._wish = KeyFrameWish()
         self._codec: _Codec | None = None
         self._last_pts = -1
-
-    @property
-    def codec(self) -> str:
-        """Its name in SDP."""
-        return self._name.value
-
-    @property
-    def bit_rate(self) -> int:
-        """Bits per second that it aims at."""
-        return self._bit_rate
-
-    def set_bit_rate(self, rate_bps: int) -> None:
-        """Aim at another bit rate from the next frame on."""
-        self._bit_rate = max(int(rate_bps), MIN_BIT_RATE)
-
-    def request_key_frame(self) -> None:
-        """Make the next frame a key frame."""
-        self._wish.make()
 
     def close(self) -> None:
         """Give its memory back."""
@@ -368,7 +348,7 @@ class VpxEncoder:
         size = frame.width, frame.height
         if codec is None or codec.size != size:
             self.close()
-            codec = self._codec = _Codec(self._name, self._settings, size)
+            codec = self._codec = _Codec(self._codec_name, self._settings, size)
             self._set_rate = 0
         if self._bit_rate != self._set_rate:
             self._set_rate = self._bit_rate
