@@ -321,7 +321,7 @@ class Client:
         if signed:
             listed += [a.USERNAME.of(self.user), a.REALM.of(self.realm), a.NONCE.of(self.nonce)]
             if self.sha256:
-                offered = self.world.server._settings.password_algorithms
+                offered = self.world.server._state.settings.password_algorithms
                 listed.append(a.PASSWORD_ALGORITHMS.of(offered))
                 listed.append(a.PASSWORD_ALGORITHM.of(SHA256))
             algorithm = IntegrityAlgorithm.SHA256 if self.sha256 else IntegrityAlgorithm.SHA1
