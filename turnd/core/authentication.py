@@ -6,6 +6,8 @@ themselves, and a request whose credential must be loaded first comes back whole
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 
 from stun import (
@@ -114,12 +116,15 @@ class Authenticator:
             raise self._challenge(ErrorCode.STALE_NONCE, message, five_tuple, wall_time)
         username, userhash = self._user(message)
         algorithm_named = self._check_algorithms(message)
-        credential = self._find(message, realm, username, userhash, held, wall_time)
-        if isinstance(credential, NotYet):
-            return MustLoad(realm, username, userhash)
         algorithm = IntegrityAlgorithm.SHA256 if sha256_integrity else IntegrityAlgorithm.SHA1
         by_sha256 = algorithm_named == SHA256
-        matched, key = _verify(message, algorithm, credential or _DUMMY, by_sha256)
+        credential, matched, key = None, None, b""
+        for credential in self._find(message, realm, username, userhash, held, wall_time):
+            if isinstance(credential, NotYet):
+                return MustLoad(realm, username, userhash)
+            matched, key = _verify(message, algorithm, credential or _DUMMY, by_sha256)
+            if matched is not None:
+                break
         # RFC 8489 §14.6: 32 bytes unless the usage says that fewer will do; TURN does not.
         digest = message.get(a.MESSAGE_INTEGRITY_SHA256)
         if digest is not None and len(digest) != IntegrityAlgorithm.SHA256.digest_size:
@@ -166,27 +171,29 @@ class Authenticator:
         userhash: bytes | None,
         held: Held | None,
         wall_time: float,
-    ) -> Credential | NotYet | None:
+    ) -> Iterator[Credential | NotYet | None]:
+        """Yield what the request may be signed by: what it was once, then what it is by now."""
         token = message.get(a.ACCESS_TOKEN)
         if token is not None:
             # A token says nothing of realms, and a made-up one has no limits and no place
             # among the labels of metrics.
             offered = self.settings.oauth_server_name and realm in self.settings.realms
-            if not offered or username is None:
-                return None
-            return self.source.open_token(username, token, wall_time)
+            known = offered and username is not None
+            yield self.source.open_token(username or "", token, wall_time) if known else None
+            return
         if (
             held is not None
             and held.realm == realm
             and _is_user(held.credential, realm, username, userhash)
         ):
-            return _as_of(held.credential, wall_time)
+            yield _as_of(held.credential, wall_time)
         if realm not in self.settings.realms:
-            return None
-        if username is not None:
-            return self.source.find(realm, username, wall_time)
-        assert userhash is not None  # noqa: S101 - `authenticate` made sure of one of them
-        return self.source.find_by_userhash(realm, userhash, wall_time)
+            yield None
+        elif username is not None:
+            yield self.source.find(realm, username, wall_time)
+        else:
+            assert userhash is not None  # noqa: S101 - `authenticate` made sure of one of them
+            yield self.source.find_by_userhash(realm, userhash, wall_time)
 
     def _check_algorithms(self, message: Message) -> PasswordAlgorithm | None:
         """Check the bid-down protection; return the algorithm named, or None for MD5 unnamed."""

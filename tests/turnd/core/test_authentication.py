@@ -194,6 +194,19 @@ def test_call_is_not_cut_when_its_credential_runs_out() -> None:
     assert world.client(41000).allocate().code == 401
 
 
+def test_changed_password_is_good_beside_the_one_an_allocation_was_granted_by() -> None:
+    # RFC 8489 §9.2.4: the password associated with the username. A client that starts again from
+    # the same port, its password changed meanwhile, is told 437 and not that it is nobody.
+    world = World()
+    world.client().allocated()
+    world.source.add(REALM, "alice", "changed")
+    again = world.client(password="changed")
+    assert again.allocate().code == 437
+    assert again.refresh().code == 0
+    assert world.client().refresh().code == 0
+    assert world.client(password="guessed").refresh().code == 401
+
+
 def test_another_user_has_no_say_over_an_allocation() -> None:
     world = World()
     world.client().allocated()
