@@ -10,13 +10,16 @@ from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 FOREIGN = tuple(
-    HERE / folder
-    for folder in (
+    HERE / path
+    for path in (
         "interop",
         "ice_client/browsers",
         "ice_client/foreign",
         "webrtc/browser",
+        "webrtc/demo",
+        "webrtc/dtls/test_chromium.py",
         "webrtc/foreign",
+        "webrtc/sdp/test_chromium.py",
     )
 )
 """Tests that drive other people's programs: turnutils, browsers, aioice, libnice, pion, …
@@ -40,5 +43,5 @@ settings.load_profile("turnd")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests in `FOREIGN` try twice."""
     for item in items:
-        if any(folder in item.path.parents for folder in FOREIGN):
+        if any(path in (item.path, *item.path.parents) for path in FOREIGN):
             item.add_marker(pytest.mark.flaky(reruns=1))
