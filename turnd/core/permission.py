@@ -31,11 +31,13 @@ def handle_create_permission(state: State, request: Request) -> Answer:
     peers = request.message.get_all(a.XOR_PEER_ADDRESS)
     if not peers:
         raise RejectionError(ErrorCode.BAD_REQUEST, "XOR-PEER-ADDRESS is missing")
-    internal_only = {peer: check_peer(state, allocation, request, peer) for peer in peers}
-    new = {peer.packed for peer in peers} - allocation.permissions.keys()
-    _check_room(state, allocation, len(new))
+    wanted: dict[bytes, tuple[Address, bool]] = {}  # ports are of no account (RFC 8656 §9)
+    for peer in peers:
+        internal = check_peer(state, allocation, request, peer)
+        wanted.setdefault(peer.packed, (peer, internal))
+    _check_room(state, allocation, len(wanted.keys() - allocation.permissions.keys()))
     events: list[Output] = []
-    for peer, internal in internal_only.items():
+    for peer, internal in wanted.values():
         _permit(state, allocation, peer, request.now, internal_only=internal)
         events.append(PermissionInstalled(allocation.number, request.five_tuple, peer))
     return Answer((), events)

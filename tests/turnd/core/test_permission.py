@@ -256,3 +256,14 @@ def test_policy_that_changes_counts_from_the_next_refresh() -> None:
     world.reconfigure(policy=PeerPolicy(deny=(range_of_peer,)))
     assert client.permit(PEER).code == 403
     assert client.refresh().code == 0
+
+
+def test_permissions_are_installed_and_told_of_once_for_each_ip_address() -> None:
+    # RFC 8656 §9: a permission is an IP address; a request has room for thousands of ports.
+    client = World().client()
+    client.allocated()
+    reply = client.permit(*(PEER.with_port(port) for port in range(1, 1001)), PEER6.with_port(1))
+    assert reply.code == 443
+    reply = client.permit(*(PEER.with_port(port) for port in range(1, 1001)))
+    assert reply.code == 0
+    assert [event.peer for event in reply.events(PermissionInstalled)] == [PEER.with_port(1)]
