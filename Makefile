@@ -19,10 +19,11 @@ DEBIAN_TEST  := $(DEBIAN_RUN) coturn chromium iproute2 golang-go golang-github-p
 	firefox-esr nodejs npm libnss3-tools prosody
 DEBIAN_BENCH := $(DEBIAN_TEST) libssl-dev
 
-# Tests that compute above all, and half of those that mostly wait: the other half runs beside them.
-COMPUTING := tests/stun tests/turnd/core tests/turnd/store tests/ice_client/core \
-             $(addprefix tests/webrtc/,sdp sctp rtp media dtls robust)
-WAITING   := $(addprefix tests/ice_client/,browsers check foreign shell turn) tests/natlab
+# What runs in processes beside the rest, each of about as long: tests that compute above all and
+# some that mostly wait, and more that wait.
+BESIDE_1 := tests/stun tests/turnd/core tests/turnd/store tests/ice_client/core \
+            $(addprefix tests/webrtc/,sdp sctp rtp media dtls robust lines) tests/interop
+BESIDE_2 := $(addprefix tests/ice_client/,browsers check foreign shell turn) tests/natlab
 
 LONG := tests/webrtc/foreign_more tests/webrtc/network
 
@@ -32,7 +33,7 @@ run: $(DEPS)
 	@$(BIN)/turnd run --demo
 
 test: debian-test $(DEPS) $(BROWSER_DEPS) $(WRTC)
-	@.ci/pytest-beside "$(LONG)" "$(COMPUTING)" "$(WAITING)"
+	@.ci/pytest-beside "$(LONG)" "$(BESIDE_1)" "$(BESIDE_2)"
 
 # Calls that take a quiet machine and minutes: long files, and over bad lines.
 test-long: debian-test $(DEPS) $(BROWSER_DEPS) $(WRTC)
