@@ -16,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from webrtc.media.codecs.base import CodecName, VideoEncoderWishes, rtp_timestamp
+from webrtc.media.codecs.scheduling import ordinary_threads
 from webrtc.media.convert import to_av_video
 from webrtc.media.errors import CodecError
 from webrtc.media.frames import VIDEO_TIME_BASE, EncodedFrame, VideoFrame
@@ -196,7 +197,8 @@ class AvVideoEncoder(VideoEncoderWishes):
         self._ceiling = max(settings.max_bit_rate, rate)
         # Opened at the ceiling and then lowered: x264 follows up and down from there.
         context.bit_rate = self._ceiling if self._library.changes_rate else rate
-        context.open()
+        with ordinary_threads():
+            context.open()
         context.bit_rate = rate
         self._opened_rate = rate
         self._opened_at = self._clock()

@@ -10,6 +10,8 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
+from webrtc.media.codecs.scheduling import ordinary_threads
+
 ENCODERS = {
     "VP8": ("libvpx", {"deadline": "realtime", "cpu-used": "8"}),
     "VP9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}),
@@ -46,5 +48,7 @@ def frames(name: str) -> tuple[tuple[bytes, bool], ...]:
     context = av.CodecContext.create(ENCODERS[name][0], "w")
     assert isinstance(context, VideoCodecContext)
     configure(name, context)
+    with ordinary_threads():
+        context.open()
     packets = [packet for frame in (*pictures(), None) for packet in context.encode(frame)]
     return tuple((bytes(packet), packet.is_keyframe) for packet in packets if packet.size)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.webrtc.rtp.payload.encoded import ENCODERS, configure, frames, pictures
 from tests.webrtc.rtp.payload.test_formats import format_of, normal
+from webrtc.media.codecs.scheduling import ordinary_threads
 from webrtc.rtp.packet import RtpPacket, is_rtcp, parse_rtp, serialise_rtp
 
 TIMEOUT = 10.0
@@ -56,6 +57,8 @@ def test_we_join_what_ffmpeg_cuts(name: str, receiver: socket.socket) -> None:
         stream = out.add_stream(ENCODERS[name][0], rate=30)
         assert isinstance(stream, av.VideoStream)
         configure(name, stream.codec_context)
+        with ordinary_threads():
+            stream.codec_context.open(strict=False)
         for picture in (*pictures(), None):
             for packet in stream.encode(picture):
                 encoded.append((bytes(packet), packet.is_keyframe))
