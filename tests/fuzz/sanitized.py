@@ -149,7 +149,7 @@ def run_storm(
         env=environment(sanitizer, leaks=sanitizer is Sanitizer.ADDRESS),
         capture_output=True,
         text=True,
-        timeout=seconds * 4 + 60,
+        timeout=seconds * 4 + 180,  # the storm may take a minute more than it is given
     )
 
 
